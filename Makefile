@@ -16,7 +16,7 @@
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench lint clean build unit fuzz deps nginx FORCE
+.PHONY: run test bench lint clean build unit unit-built fuzz deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -59,10 +59,13 @@ CC_OPT = -g -O2 -fPIC -fstack-protector-strong -Wformat \
     -fno-semantic-interposition
 LD_OPT = -Wl,-z,relro -Wl,-z,now
 
+# each palloc() is a malloc() of its own here.  nginx itself calls memcpy()
+# with NULL and 0 everywhere, so that is let pass.
+
 ifneq ($(call on,$(SANITIZE)),)
 CC_OPT = -g -O1 -fPIC -fsanitize=address,undefined \
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
-    -DNGX_DEBUG_PALLOC=1
+    -fno-sanitize=nonnull-attribute -DNGX_DEBUG_PALLOC=1
 LD_OPT = -fsanitize=address,undefined
 endif
 
@@ -78,6 +81,7 @@ SOURCES = $(sort $(wildcard ngx_http_eventsession_module/*.[ch] \
 INPUTS = $(SRC) $(CC_OPT) $(LD_OPT) $(SOURCES)
 
 export CC_OPT LD_OPT
+export PORT WORKERS RUNDIR REDIS MODULE NGINX ECHO
 
 
 build: $(MODULE)
@@ -92,7 +96,7 @@ $(DIR)/objs/configured: $(DIR)/objs/inputs config tools/configure
 	@tools/configure $(DIR) $(SRC)
 	@touch $@
 
-$(DIR)/objs/inputs: FORCE | $(if $(NGINX_SRC),,$(filter $(DEB_SRC),$(SRC)))
+$(DIR)/objs/inputs: FORCE | $(filter $(DEB_SRC),$(SRC))
 	@mkdir -p $(@D)
 	@echo '$(INPUTS)' | cmp -s - $@ || echo '$(INPUTS)' > $@
 
@@ -100,6 +104,111 @@ nginx: $(filter-out nginx,$(NGINX))
 
 $(DIR)/objs/nginx: $(DIR)/objs/configured
 	@+$(MAKE) -s -C $(DIR) -f objs/Makefile objs/nginx
+
+$(DEB_SRC):
+	@tools/deps sanitize
+	@tools/nginx-source $$(. /etc/os-release; echo $$VERSION_CODENAME) $@
+
+
+run:
+	@tools/deps run
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx
+	@tools/run
+
+
+# Unit tests and fuzz targets: the pure rooms, compiled with the sanitizers
+
+ROOM = ngx_http_eventsession_module
+
+PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
+    $(ROOM)/proto/*.c $(ROOM)/store/member.c)) $(wildcard t/unit/ngx_shim.c)
+PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
+
+UNITS = $(patsubst t/unit/%.c,$(DIR)/unit/%,$(wildcard t/unit/test_*.c))
+FUZZERS = $(filter-out replay,$(patsubst t/unit/fuzz_%.c,%,$(wildcard \
+    t/unit/fuzz_*.c)))
+REPLAYS = $(FUZZERS:%=$(DIR)/unit/replay_%)
+
+NGINX_INCS = $(foreach d,core event event/modules os/unix http \
+    http/modules http/v2,-isystem $(SRC)/src/$(d)) -isystem $(DIR)/objs
+
+UNIT_SANITIZE := $(shell echo 'int main(void) { return 0; }' \
+    | gcc -x c -fsanitize=address,undefined -o /dev/null - 2> /dev/null \
+    && echo -fsanitize=address,undefined -fno-sanitize-recover=all)
+
+UNIT_FLAGS = -g -O1 -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Werror \
+    -fno-omit-frame-pointer -I$(ROOM) -It/unit $(NGINX_INCS)
+UNIT_CFLAGS = $(UNIT_FLAGS) $(UNIT_SANITIZE)
+
+$(DIR)/unit/%.o: %.c $(DIR)/objs/configured
+	@mkdir -p $(@D)
+	@gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(UNITS): $(DIR)/unit/%: $(DIR)/unit/t/unit/%.o $(PURE_OBJS)
+	@gcc $(UNIT_CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
+
+$(REPLAYS): $(DIR)/unit/replay_%: $(DIR)/unit/t/unit/fuzz_%.o \
+    $(DIR)/unit/t/unit/fuzz_replay.o $(PURE_OBJS)
+	@gcc $(UNIT_CFLAGS) -o $@ $^ -ljansson -lm
+
+.SECONDARY:
+
+-include $(shell test -d $(DIR)/unit && find $(DIR)/unit -name '*.d')
+
+unit:
+	@tools/deps test
+	@+$(MAKE) -s --no-print-directory unit-built
+	@$(TEST_ENV) tools/test $(UNITS) $(if $(FUZZERS),t/fuzz_corpora.t)
+
+unit-built: $(UNITS) $(REPLAYS)
+
+
+# every target for FUZZ_TIME seconds; what is new goes to build/, not to the
+# committed corpus
+
+fuzz:
+	@tools/deps fuzz
+	@+$(MAKE) -s --no-print-directory $(DIR)/objs/configured
+	@$(foreach f,$(FUZZERS),$(call fuzz_one,$(f)) &&) true
+
+define fuzz_one
+echo "fuzzing $(1) for $(FUZZ_TIME) s" && mkdir -p build/fuzz/$(1) && \
+clang $(UNIT_FLAGS) -fsanitize=fuzzer,address,undefined \
+    -fno-sanitize-recover=all -o build/fuzz/fuzz_$(1) t/unit/fuzz_$(1).c \
+    $(PURE) -ljansson -lm && \
+build/fuzz/fuzz_$(1) -max_total_time=$(FUZZ_TIME) -print_final_stats=1 \
+    -artifact_prefix=build/fuzz/$(1)- build/fuzz/$(1) t/unit/corpus/$(1)
+endef
+
+
+# T=t/foo.t for one file, T=t/unit/test_foo.c for one unit
+
+TESTS = $(if $(T),$(patsubst t/unit/%.c,$(DIR)/unit/%,$(T)),$(UNITS) \
+    $(sort $(wildcard t/*.t)))
+
+TEST_ENV = EVS_NGINX='$(NGINX)' EVS_MODULE='$(MODULE)' \
+    EVS_UNIT='$(DIR)/unit' EVS_ECHO='$(call on,$(ECHO))' \
+    EVS_SANITIZE='$(call on,$(SANITIZE))' \
+    EVS_VALGRIND='$(call on,$(VALGRIND))' JOBS='$(JOBS)'
+
+test:
+	@tools/deps test $(if $(call on,$(VALGRIND)),valgrind)
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx unit-built
+	@$(TEST_ENV) tools/test $(TESTS)
+
+
+lint:
+	@tools/deps lint
+	@+$(MAKE) -s --no-print-directory $(DIR)/objs/configured
+	@tools/lint $(DIR) $(SRC)
+
+bench:
+	@tools/deps run
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx
+	@bench/run
+
+deps:
+	@tools/deps run test lint
 
 clean:
 	rm -rf build
