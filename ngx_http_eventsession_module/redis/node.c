@@ -1,0 +1,371 @@
+
+/*
+ * The nodes of this process: made on demand, told apart by the index of their
+ * conf, ended with the process.  Also what a node says of itself to the log,
+ * and to those who ask whether it is down or wait for it to get less busy.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "redis/conf.h"
+#include "redis/conn.h"
+#include "redis/node.h"
+#include "redis/pipeline.h"
+#include "redis/redis.h"
+
+
+typedef struct {
+    const char         *down;       /* evs_redis_down() */
+    ngx_uint_t          level;      /* of the log when it begins */
+} evs_redis_reason_t;
+
+
+static evs_redis_node_t *evs_redis_node_create(ngx_cycle_t *cycle,
+    evs_redis_conf_t *conf);
+static void evs_redis_node_change(evs_redis_node_t *node, ngx_cycle_t *cycle,
+    evs_redis_conf_t *conf);
+static void evs_redis_node_free(evs_redis_node_t *node);
+static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
+
+
+/* the one state of the process */
+static struct {
+    evs_redis_node_t  **nodes;
+    ngx_uint_t          n;
+    u_char             *buffer;     /* what is read goes through here */
+} evs_redis_process;
+
+
+static const evs_redis_reason_t  evs_redis_reasons[] = {
+    { NULL,                                    NGX_LOG_NOTICE },  /* UP */
+    { "Redis has not answered yet",            NGX_LOG_WARN },    /* NEW */
+    { "Redis does not answer",                 NGX_LOG_WARN },    /* SILENT */
+    { "Redis is loading its data",             NGX_LOG_WARN },    /* LOADING */
+    { "Redis is busy",                         NGX_LOG_WARN },    /* BUSY */
+    { "Redis refuses our credentials",         NGX_LOG_ERR },
+    { "Redis refuses the configured database", NGX_LOG_ERR },
+    { "Redis is a read-only replica",          NGX_LOG_WARN },    /* REPLICA */
+    { "Redis sends us elsewhere",              NGX_LOG_ERR },     /* MOVED */
+    { "the server is shutting down",           NGX_LOG_INFO }     /* ENDED */
+};
+
+
+evs_redis_node_t *
+evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
+{
+    size_t              size;
+    ngx_uint_t          n;
+    evs_redis_node_t   *node, **nodes;
+
+    if (conf->index >= evs_redis_process.n) {
+
+        n = conf->index + 1;
+        size = sizeof(evs_redis_node_t *);
+
+        nodes = ngx_calloc(n * size, cycle->log);
+        if (nodes == NULL) {
+            return NULL;
+        }
+
+        if (evs_redis_process.nodes) {
+            ngx_memcpy(nodes, evs_redis_process.nodes,
+                       evs_redis_process.n * size);
+            ngx_free(evs_redis_process.nodes);
+        }
+
+        evs_redis_process.nodes = nodes;
+        evs_redis_process.n = n;
+    }
+
+    node = evs_redis_process.nodes[conf->index];
+
+    if (node == NULL) {
+        node = evs_redis_node_create(cycle, conf);
+        evs_redis_process.nodes[conf->index] = node;
+        return node;
+    }
+
+    if (node->conf != conf && !node->ended) {
+        evs_redis_node_change(node, cycle, conf);
+    }
+
+    return node;
+}
+
+
+void
+evs_redis_exit(ngx_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
+                   "eventsession: %ui redis nodes end", evs_redis_process.n);
+
+    /* a handler may still cancel commands of any node */
+
+    for (i = 0; i < evs_redis_process.n; i++) {
+        if (evs_redis_process.nodes[i]) {
+            evs_redis_node_end(evs_redis_process.nodes[i]);
+        }
+    }
+
+    for (i = 0; i < evs_redis_process.n; i++) {
+        if (evs_redis_process.nodes[i]) {
+            evs_redis_node_free(evs_redis_process.nodes[i]);
+        }
+    }
+
+    if (evs_redis_process.nodes) {
+        ngx_free(evs_redis_process.nodes);
+    }
+
+    if (evs_redis_process.buffer) {
+        ngx_free(evs_redis_process.buffer);
+    }
+
+    ngx_memzero(&evs_redis_process, sizeof(evs_redis_process));
+}
+
+
+size_t
+evs_redis_inflight(const evs_redis_node_t *node)
+{
+    return node->inflight;
+}
+
+
+void
+evs_redis_wait(evs_redis_node_t *node, evs_redis_wait_t *wait)
+{
+    ngx_queue_t       *q;
+    evs_redis_wait_t  *other;
+
+    evs_redis_wait_cancel(wait);
+
+    if (node->inflight <= wait->low) {
+        ngx_post_event(wait->event, &ngx_posted_events);
+        return;
+    }
+
+    /* the highest low first, so that only the head has to be looked at */
+
+    for (q = ngx_queue_last(&node->waits);
+         q != ngx_queue_sentinel(&node->waits);
+         q = ngx_queue_prev(q))
+    {
+        other = ngx_queue_data(q, evs_redis_wait_t, queue);
+
+        if (other->low >= wait->low) {
+            break;
+        }
+    }
+
+    ngx_queue_insert_after(q, &wait->queue);
+    wait->waiting = 1;
+}
+
+
+void
+evs_redis_wait_cancel(evs_redis_wait_t *wait)
+{
+    if (wait->waiting) {
+        ngx_queue_remove(&wait->queue);
+        wait->waiting = 0;
+    }
+}
+
+
+const char *
+evs_redis_down(const evs_redis_node_t *node)
+{
+    return evs_redis_reasons[node->reason].down;
+}
+
+
+void
+evs_redis_node_wake(evs_redis_node_t *node)
+{
+    ngx_queue_t       *q;
+    evs_redis_wait_t  *wait;
+
+    while (!ngx_queue_empty(&node->waits)) {
+
+        q = ngx_queue_head(&node->waits);
+        wait = ngx_queue_data(q, evs_redis_wait_t, queue);
+
+        if (node->inflight > wait->low) {
+            return;
+        }
+
+        evs_redis_wait_cancel(wait);
+
+        ngx_post_event(wait->event, &ngx_posted_events);
+    }
+}
+
+
+void
+evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
+    ngx_err_t err, const ngx_str_t *text)
+{
+    node->reason = reason;
+
+    if (reason == EVS_REDIS_SILENT && !node->answered) {
+        node->reason = EVS_REDIS_NEW;
+    }
+
+    if (node->logged == reason) {
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, &node->log, err,
+                       "eventsession: redis is still away: %V", text);
+        return;
+    }
+
+    node->logged = reason;
+
+    ngx_log_error(evs_redis_reasons[reason].level, ngx_cycle->log, err,
+                  "eventsession: redis %V is away: %s: %V; "
+                  "%ui commands waiting",
+                  &node->conf->name, evs_redis_reasons[reason].down, text,
+                  node->live);
+}
+
+
+void
+evs_redis_node_up(evs_redis_node_t *node)
+{
+    node->reason = EVS_REDIS_UP;
+    node->answered = 1;
+
+    if (node->logged != EVS_REDIS_UP) {
+        node->logged = EVS_REDIS_UP;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "eventsession: redis %V is back; %ui commands waiting",
+                      &node->conf->name, node->live);
+    }
+}
+
+
+void
+evs_redis_node_end(evs_redis_node_t *node)
+{
+    if (node->ended) {
+        return;
+    }
+
+    node->ended = 1;
+
+    evs_redis_conn_close(node);
+
+    node->reason = EVS_REDIS_ENDED;
+
+    evs_redis_pipeline_end(node);
+}
+
+
+static evs_redis_node_t *
+evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
+{
+    evs_redis_node_t  *node;
+
+    if (evs_redis_process.buffer == NULL) {
+        evs_redis_process.buffer = ngx_alloc(EVS_REDIS_READ_BUFFER,
+                                             cycle->log);
+        if (evs_redis_process.buffer == NULL) {
+            return NULL;
+        }
+    }
+
+    node = ngx_calloc(sizeof(evs_redis_node_t), cycle->log);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    node->conf = conf;
+    node->ident = -1;
+    node->buffer = evs_redis_process.buffer;
+    node->reason = EVS_REDIS_NEW;
+
+    node->log = *cycle->log;
+    node->log.handler = evs_redis_node_log;
+    node->log.data = node;
+    node->log.action = NULL;
+
+    ngx_queue_init(&node->waits);
+
+    evs_redis_pipeline_init(node);
+
+    if (evs_redis_conn_init(node) != NGX_OK) {
+        ngx_free(node);
+        return NULL;
+    }
+
+    return node;
+}
+
+
+/*
+ * A reload without worker processes: the old conf goes away with its cycle,
+ * the node and its commands stay.
+ */
+
+static void
+evs_redis_node_change(evs_redis_node_t *node, ngx_cycle_t *cycle,
+    evs_redis_conf_t *conf)
+{
+    static ngx_str_t  why = ngx_string("the configuration has changed");
+
+    ngx_uint_t        same;
+
+    same = evs_redis_conf_same(node->conf, conf);
+
+    node->conf = conf;
+    node->log.file = cycle->log->file;
+    node->log.next = cycle->log->next;
+    node->log.log_level = cycle->log->log_level;
+
+    if (!same && evs_redis_conn_reset(node) == NGX_OK) {
+        evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
+    }
+}
+
+
+static void
+evs_redis_node_free(evs_redis_node_t *node)
+{
+    ngx_queue_t       *q;
+    evs_redis_wait_t  *wait;
+
+    while (!ngx_queue_empty(&node->waits)) {
+        q = ngx_queue_head(&node->waits);
+        wait = ngx_queue_data(q, evs_redis_wait_t, queue);
+        evs_redis_wait_cancel(wait);
+    }
+
+    evs_redis_pipeline_free(node);
+
+    ngx_free(node->addrs);
+    ngx_free(node);
+}
+
+
+static u_char *
+evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char            *p;
+    evs_redis_node_t  *node;
+
+    node = log->data;
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(p, len, " while %s", log->action);
+        len -= (size_t) (p - buf);
+        buf = p;
+    }
+
+    return ngx_snprintf(buf, len, ", redis: \"%V\"", &node->conf->name);
+}

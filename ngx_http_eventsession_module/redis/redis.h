@@ -1,0 +1,138 @@
+
+/*
+ * The Redis room as its users see it: a node is one server, reached from this
+ * process through one pipelined connection.  Knows nothing of events.
+ *
+ * A command is RESP text that the caller writes straight into the node's
+ * output buffer, between evs_redis_reserve() and evs_redis_commit():
+ *
+ *     p = evs_redis_reserve(node, size);
+ *     last = write at most size bytes of whole commands at p;
+ *     cmd = evs_redis_commit(node, last, nreplies, deadline, &handlers, data);
+ *
+ * Commands leave together at the end of the event-loop turn, and at once when
+ * EVS_REDIS_FLUSH bytes wait.  A command whose reply is outstanding when the
+ * connection breaks is sent again on the next one, byte for byte: commands
+ * must be idempotent.  Every committed command ends in exactly one call of
+ * its done handler, or in evs_redis_cancel().
+ */
+
+
+#ifndef _EVS_REDIS_H_INCLUDED_
+#define _EVS_REDIS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "redis/conf.h"
+
+
+#define EVS_REDIS_FLUSH   16384
+
+
+typedef struct evs_redis_node_s  evs_redis_node_t;
+typedef struct evs_redis_cmd_s   evs_redis_cmd_t;
+
+
+typedef enum {
+    EVS_REDIS_INTEGER = 0,
+    EVS_REDIS_STATUS,
+    EVS_REDIS_STRING,
+    EVS_REDIS_NIL,
+    EVS_REDIS_ARRAY,
+    EVS_REDIS_ERROR,         /* Redis refused the command for good; str */
+    EVS_REDIS_TIMEOUT,       /* the deadline passed: not known to be done */
+    EVS_REDIS_SHUTDOWN       /* the process ends: not known to be done */
+} evs_redis_reply_type_e;
+
+typedef struct {
+    evs_redis_reply_type_e   type;
+    int64_t                  integer;   /* INTEGER; ARRAY: elements */
+    ngx_str_t                str;       /* STATUS, ERROR: cut to 255 bytes,
+                                           valid during the call */
+} evs_redis_reply_t;
+
+typedef struct {
+    /*
+     * Each element of an array reply, and a string reply itself, as it comes
+     * in from the socket; it is valid during the call.  data == NULL starts
+     * the reply again: forget what came before.  Must not call into the
+     * redis room.  NULL: elements are not wanted.
+     */
+    void  (*element)(void *data, ngx_uint_t nreply, const ngx_str_t *element);
+
+    /*
+     * Once, when all nreplies are in (reply is the last one, or the first
+     * error among them), or when the command is given up (ERROR, TIMEOUT,
+     * SHUTDOWN).  May commit and cancel other commands.
+     */
+    void  (*done)(void *data, const evs_redis_reply_t *reply);
+} evs_redis_handlers_t;
+
+
+/*
+ * The node of a conf in this process; made, and its connection begun, at the
+ * first call.  NULL: no memory.
+ */
+evs_redis_node_t *evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf);
+
+/*
+ * At the end of a process: gives each command left its SHUTDOWN, closes every
+ * connection, frees every node.
+ */
+void evs_redis_exit(ngx_cycle_t *cycle);
+
+/* Bytes of commands that are committed and not yet done. */
+size_t evs_redis_inflight(const evs_redis_node_t *node);
+
+/*
+ * Asks to be told once when inflight is at most low bytes: wait->handler is
+ * posted.  The caller owns wait; evs_redis_wait_cancel() is idempotent.
+ */
+typedef struct {
+    ngx_queue_t              queue;
+    ngx_event_t             *event;     /* is posted */
+    size_t                   low;
+    unsigned                 waiting:1;
+} evs_redis_wait_t;
+
+void evs_redis_wait(evs_redis_node_t *node, evs_redis_wait_t *wait);
+void evs_redis_wait_cancel(evs_redis_wait_t *wait);
+
+/* NULL when connected and greeted; else why not, as a sentence without names
+   or addresses, for a client to read. */
+const char *evs_redis_down(const evs_redis_node_t *node);
+
+/* Room for size bytes; nothing is changed until commit.  NULL: no memory. */
+u_char *evs_redis_reserve(evs_redis_node_t *node, size_t size);
+
+/*
+ * The bytes from the last reserve to last are commands with nreplies replies
+ * in all.  They are given up timeout ms from now.  handlers must outlive the
+ * command.  NULL: no memory, nothing was committed.
+ */
+evs_redis_cmd_t *evs_redis_commit(evs_redis_node_t *node, u_char *last,
+    ngx_uint_t nreplies, ngx_msec_t timeout,
+    const evs_redis_handlers_t *handlers, void *data);
+
+/*
+ * Its handlers won't be called any more.  The command itself may or may not
+ * be carried out.  Not to be called after done.
+ */
+void evs_redis_cancel(evs_redis_cmd_t *cmd);
+
+
+/* RESP writers: each returns the end of what it wrote. */
+
+/* "*<argc>\r\n" */
+u_char *evs_resp_argc(u_char *p, ngx_uint_t argc);
+
+/* "$<len>\r\n<arg>\r\n": len + EVS_RESP_ARG_MAX bytes at most */
+#define EVS_RESP_ARG_MAX   (sizeof("$\r\n\r\n") - 1 + NGX_SIZE_T_LEN)
+
+u_char *evs_resp_arg(u_char *p, const u_char *arg, size_t len);
+
+
+#endif /* _EVS_REDIS_H_INCLUDED_ */
