@@ -84,6 +84,7 @@ static void ws_many_fragments(void **state);
 static void ws_fail_fast(void **state);
 static void ws_max(void **state);
 static void ws_memory(void **state);
+static void ws_no_memory(void **state);
 static void ws_close_codes(void **state);
 static void ws_write_head(void **state);
 static void ws_write_close(void **state);
@@ -306,6 +307,9 @@ static const ws_close_t  ws_closes[] = {
 };
 
 
+/* of ngx_shim.c: how many more allocations succeed; -1: all */
+extern ngx_int_t    ngx_shim_allocs;
+
 static ws_stream_t  ws_stream;
 
 static u_char       ws_payload[STREAM_MAX];
@@ -325,6 +329,7 @@ main(void)
         cmocka_unit_test(ws_fail_fast),
         cmocka_unit_test(ws_max),
         cmocka_unit_test(ws_memory),
+        cmocka_unit_test(ws_no_memory),
         cmocka_unit_test(ws_close_codes),
         cmocka_unit_test(ws_write_head),
         cmocka_unit_test(ws_write_close)
@@ -634,6 +639,52 @@ ws_memory(void **state)
 
     evs_ws_parser_free(&parser);
     assert_null(parser.buf);
+}
+
+
+/* At the first buffer, and where it would grow: nothing is lost or leaked. */
+
+static void
+ws_no_memory(void **state)
+{
+    u_char           *pos;
+    evs_ws_event_t    event;
+    evs_ws_parser_t   parser;
+
+    (void) state;
+
+    evs_ws_parser_init(&parser, STREAM_MAX);
+
+    ws_stream.len = 0;
+    ws_put(&ws_stream, FIN | EVS_WS_BINARY, ws_payload, 10000);
+
+    pos = ws_stream.data;
+    ngx_shim_allocs = 0;
+    assert_int_equal(evs_ws_parse(&parser, &pos, pos + 100, &event),
+                     NGX_ABORT);
+    assert_null(parser.buf);
+    evs_ws_parser_free(&parser);
+
+    evs_ws_parser_init(&parser, STREAM_MAX);
+
+    pos = ws_stream.data;
+    ngx_shim_allocs = 1;
+    assert_int_equal(evs_ws_parse(&parser, &pos, pos + 100, &event),
+                     NGX_AGAIN);
+    assert_int_equal(evs_ws_parse(&parser, &pos, pos + 5000, &event),
+                     NGX_ABORT);
+    assert_int_equal(parser.size, 4096);
+    evs_ws_parser_free(&parser);
+
+    /* what lies whole in the input needs none */
+    evs_ws_parser_init(&parser, STREAM_MAX);
+
+    pos = ws_stream.data;
+    assert_int_equal(evs_ws_parse(&parser, &pos, pos + ws_stream.len, &event),
+                     NGX_OK);
+    assert_int_equal(event.payload.len, 10000);
+
+    ngx_shim_allocs = -1;
 }
 
 
