@@ -1,0 +1,455 @@
+
+/*
+ * The member codec, see member.h.  Pure: no Redis, no clock.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "event/number.h"
+#include "event/time.h"
+#include "store/member.h"
+
+
+#define EVS_MEMBER_EVENT        0x01
+#define EVS_MEMBER_EVENT_ID     0x02
+#define EVS_MEMBER_START        0x03
+#define EVS_MEMBER_END          0x04
+
+#define EVS_MEMBER_TS_TEXT      0x00
+#define EVS_MEMBER_TS_INTEGER   0x00   /* + bytes, 1-8 */
+#define EVS_MEMBER_TS_DECIMAL   0x08   /* + bytes, 1-8 */
+#define EVS_MEMBER_TS_MASK      0x1f
+#define EVS_MEMBER_MORE         0x20
+
+/* digits that always fit an int64_t */
+#define EVS_MEMBER_DIGITS       18
+
+/* a coded timestamp written out: an integer, a point and a fraction */
+#define EVS_MEMBER_NUMBER_MAX   (NGX_INT64_LEN + 1 + EVS_MEMBER_DIGITS)
+
+#define EVS_MEMBER_BIAS         (1ULL << 63)
+
+#define evs_member_lit(p, s)    ngx_cpymem(p, s, sizeof(s) - 1)
+
+
+static u_char *evs_member_write_timestamp(u_char *p, const ngx_str_t *text,
+    u_char more);
+static ngx_uint_t evs_member_decimal(const ngx_str_t *text, uint64_t *digits,
+    ngx_uint_t *behind);
+static u_char *evs_member_write_more(u_char *p, const evs_entry_t *entry);
+static u_char *evs_member_write_varint(u_char *p, size_t n);
+static u_char *evs_member_read_varint(u_char *p, u_char *last, size_t *n);
+static u_char *evs_member_read_timestamp(evs_member_t *member, u_char *p,
+    u_char *last);
+
+
+static ngx_inline ngx_uint_t
+evs_member_bytes(uint64_t n)
+{
+    return (71 - (ngx_uint_t) __builtin_clzll(n | 1)) / 8;
+}
+
+
+static ngx_inline u_char *
+evs_member_write_integer(u_char *p, uint64_t n, ngx_uint_t bytes)
+{
+    while (bytes--) {
+        *p++ = (u_char) (n >> (8 * bytes));
+    }
+
+    return p;
+}
+
+
+static ngx_inline uint64_t
+evs_member_read_integer(const u_char *p, ngx_uint_t bytes)
+{
+    uint64_t  n;
+
+    n = 0;
+
+    while (bytes--) {
+        n = n << 8 | *p++;
+    }
+
+    return n;
+}
+
+
+u_char *
+evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
+{
+    u_char  more;
+
+    if (entry->type != EVS_ENTRY_EVENT) {
+        *p++ = (entry->type == EVS_ENTRY_START) ? EVS_MEMBER_START
+                                                : EVS_MEMBER_END;
+
+        p = evs_member_write_integer(p, (uint64_t) entry->timestamp.us
+                                        ^ EVS_MEMBER_BIAS, 8);
+
+        return evs_member_write_timestamp(p, &entry->timestamp.text, 0);
+    }
+
+    if (entry->id.data == NULL) {
+        *p++ = EVS_MEMBER_EVENT;
+        p = ngx_cpymem(p, id, EVS_MEMBER_ID_LEN);
+
+    } else {
+        *p++ = EVS_MEMBER_EVENT_ID;
+        *p++ = (u_char) entry->id.len;
+        p = ngx_cpymem(p, entry->id.data, entry->id.len);
+    }
+
+    more = (entry->category.data != NULL || entry->data.data != NULL)
+           ? EVS_MEMBER_MORE : 0;
+
+    p = evs_member_write_timestamp(p, &entry->timestamp.text, more);
+
+    if (more) {
+        p = evs_member_write_varint(p, entry->name.len);
+    }
+
+    p = ngx_cpymem(p, entry->name.data, entry->name.len);
+
+    return more ? evs_member_write_more(p, entry) : p;
+}
+
+
+static u_char *
+evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char more)
+{
+    uint64_t    digits;
+    ngx_uint_t  behind, bytes;
+
+    if (!evs_member_decimal(text, &digits, &behind)) {
+        *p++ = EVS_MEMBER_TS_TEXT | more;
+        p = evs_member_write_varint(p, text->len);
+
+        return ngx_cpymem(p, text->data, text->len);
+    }
+
+    bytes = evs_member_bytes(digits);
+
+    if (behind == 0) {
+        *p++ = (u_char) (EVS_MEMBER_TS_INTEGER + bytes) | more;
+
+    } else {
+        *p++ = (u_char) (EVS_MEMBER_TS_DECIMAL + bytes) | more;
+        *p++ = (u_char) behind;
+    }
+
+    return evs_member_write_integer(p, digits, bytes);
+}
+
+
+/*
+ * Whether the text is digits with at most one point among them, few enough to
+ * be written back from an integer: then all its digits, and how many of them
+ * are behind the point.  JSON knows no leading zero, so that is exact.
+ */
+
+static ngx_uint_t
+evs_member_decimal(const ngx_str_t *text, uint64_t *digits, ngx_uint_t *behind)
+{
+    u_char    *p, *last, *point;
+    uint64_t   n;
+
+    if (text->len > EVS_MEMBER_DIGITS + 1) {
+        return 0;
+    }
+
+    n = 0;
+    point = NULL;
+    last = text->data + text->len;
+
+    for (p = text->data; p < last; p++) {
+
+        if (*p >= '0' && *p <= '9') {
+            n = n * 10 + (*p - '0');
+
+        } else if (*p == '.' && point == NULL) {
+            point = p;
+
+        } else {
+            return 0;
+        }
+    }
+
+    *digits = n;
+    *behind = point ? (ngx_uint_t) (last - point - 1) : 0;
+
+    return 1;
+}
+
+
+static u_char *
+evs_member_write_more(u_char *p, const evs_entry_t *entry)
+{
+    if (entry->category.data != NULL) {
+        p = evs_member_lit(p, ",\"category\":\"");
+        p = ngx_cpymem(p, entry->category.data, entry->category.len);
+        *p++ = '"';
+    }
+
+    if (entry->data.data != NULL) {
+        p = evs_member_lit(p, ",\"data\":");
+        p = ngx_cpymem(p, entry->data.data, entry->data.len);
+    }
+
+    return p;
+}
+
+
+static u_char *
+evs_member_write_varint(u_char *p, size_t n)
+{
+    while (n >= 0x80) {
+        *p++ = (u_char) (n | 0x80);
+        n >>= 7;
+    }
+
+    *p++ = (u_char) n;
+
+    return p;
+}
+
+
+ngx_int_t
+evs_member_read(evs_member_t *member, const ngx_str_t *text)
+{
+    size_t   len;
+    u_char  *p, *last;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (p == last) {
+        return NGX_DECLINED;
+    }
+
+    switch (*p++) {
+
+    case EVS_MEMBER_EVENT:
+        member->type = EVS_ENTRY_EVENT;
+        len = EVS_MEMBER_ID_LEN;
+        break;
+
+    case EVS_MEMBER_EVENT_ID:
+        if (p == last) {
+            return NGX_DECLINED;
+        }
+
+        member->type = EVS_ENTRY_EVENT;
+        len = *p++;
+        break;
+
+    case EVS_MEMBER_START:
+        member->type = EVS_ENTRY_START;
+        len = 8;
+        break;
+
+    case EVS_MEMBER_END:
+        member->type = EVS_ENTRY_END;
+        len = 8;
+        break;
+
+    default:
+        return NGX_DECLINED;
+    }
+
+    if ((size_t) (last - p) < len) {
+        return NGX_DECLINED;
+    }
+
+    p += len;
+
+    member->text = *text;
+    member->identity = (text->data[0] == EVS_MEMBER_EVENT)
+                       ? 1 + EVS_MEMBER_ID_LEN
+                       : ngx_min(text->len, EVS_MEMBER_IDENTITY_MAX);
+
+    p = evs_member_read_timestamp(member, p, last);
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    len = (size_t) (last - p);
+
+    if (member->code & EVS_MEMBER_MORE) {
+        p = evs_member_read_varint(p, last, &len);
+
+        if (p == NULL || (size_t) (last - p) < len) {
+            return NGX_DECLINED;
+        }
+    }
+
+    member->name.data = p;
+    member->name.len = len;
+    member->more.data = p + len;
+    member->more.len = (size_t) (last - p) - len;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
+{
+    size_t  len;
+
+    if (p == last) {
+        return NULL;
+    }
+
+    member->code = *p++;
+
+    len = member->code & EVS_MEMBER_TS_MASK;
+
+    if (len == EVS_MEMBER_TS_TEXT) {
+        p = evs_member_read_varint(p, last, &len);
+
+        if (p == NULL || len == 0) {
+            return NULL;
+        }
+
+    } else if (len > EVS_MEMBER_TS_DECIMAL) {
+        len -= EVS_MEMBER_TS_DECIMAL;
+
+        /* the digits behind the point */
+
+        if (len > 8 || p == last || *p > EVS_MEMBER_DIGITS) {
+            return NULL;
+        }
+
+        len++;
+    }
+
+    if ((size_t) (last - p) < len) {
+        return NULL;
+    }
+
+    member->timestamp.data = p;
+    member->timestamp.len = len;
+
+    return p + len;
+}
+
+
+static u_char *
+evs_member_read_varint(u_char *p, u_char *last, size_t *n)
+{
+    ngx_uint_t  shift;
+
+    *n = 0;
+
+    for (shift = 0; p < last && shift < 32; shift += 7) {
+        *n |= (size_t) (*p & 0x7f) << shift;
+
+        if (*p++ < 0x80) {
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+evs_member_us(const evs_member_t *member, int64_t *us)
+{
+    u_char     buf[EVS_MEMBER_NUMBER_MAX], *last;
+    ngx_str_t  text;
+
+    if (member->type != EVS_ENTRY_EVENT) {
+        *us = (int64_t) (evs_member_read_integer(member->text.data + 1, 8)
+                         ^ EVS_MEMBER_BIAS);
+        return NGX_OK;
+    }
+
+    text = member->timestamp;
+
+    if ((member->code & EVS_MEMBER_TS_MASK) != EVS_MEMBER_TS_TEXT) {
+        last = evs_member_timestamp(buf, member);
+        return evs_time_number(buf, (size_t) (last - buf), us);
+    }
+
+    if (text.data[0] != '"') {
+        return evs_time_number(text.data, text.len, us);
+    }
+
+    if (text.len < 2) {
+        return NGX_DECLINED;
+    }
+
+    return evs_time_string(text.data + 1, text.len - 2, us);
+}
+
+
+size_t
+evs_member_timestamp_max(const evs_member_t *member)
+{
+    return ngx_max(member->timestamp.len, EVS_MEMBER_NUMBER_MAX);
+}
+
+
+u_char *
+evs_member_timestamp(u_char *p, const evs_member_t *member)
+{
+    u_char      fraction[EVS_MEMBER_DIGITS], *last;
+    uint64_t    n;
+    ngx_uint_t  code, behind, i;
+
+    code = member->code & EVS_MEMBER_TS_MASK;
+
+    if (code == EVS_MEMBER_TS_TEXT) {
+        return ngx_cpymem(p, member->timestamp.data, member->timestamp.len);
+    }
+
+    if (code <= EVS_MEMBER_TS_DECIMAL) {
+        n = evs_member_read_integer(member->timestamp.data, code);
+        return evs_number_write(p, n);
+    }
+
+    behind = member->timestamp.data[0];
+    n = evs_member_read_integer(member->timestamp.data + 1,
+                                code - EVS_MEMBER_TS_DECIMAL);
+
+    last = fraction + sizeof(fraction);
+
+    for (i = 0; i < behind; i++) {
+        *--last = (u_char) ('0' + n % 10);
+        n /= 10;
+    }
+
+    p = evs_number_write(p, n);
+    *p++ = '.';
+
+    return ngx_cpymem(p, last, behind);
+}
+
+
+size_t
+evs_member_child_max(const evs_member_t *member)
+{
+    return sizeof("{\"type\":\"EVENT\",\"timestamp\":,\"name\":\"\"}")
+           + EVS_MEMBER_NUMBER_MAX + member->text.len;
+}
+
+
+u_char *
+evs_member_child(u_char *p, const evs_member_t *member)
+{
+    p = evs_member_lit(p, "{\"type\":\"EVENT\",\"timestamp\":");
+    p = evs_member_timestamp(p, member);
+    p = evs_member_lit(p, ",\"name\":\"");
+    p = ngx_cpymem(p, member->name.data, member->name.len);
+    *p++ = '"';
+    p = ngx_cpymem(p, member->more.data, member->more.len);
+    *p++ = '}';
+
+    return p;
+}

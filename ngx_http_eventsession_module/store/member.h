@@ -1,0 +1,88 @@
+
+/*
+ * The member of a session's sorted set: one entry, compact, saying its own
+ * format.  All numbers are big-endian.
+ *
+ *   byte 0   0x01  EVENT with an id of ours: 7 bytes of µs since the epoch,
+ *                  strictly growing in a process, and 3 bytes that tell
+ *                  processes apart.  It makes equal events distinct, and
+ *                  orders those of one timestamp as they came
+ *            0x02  EVENT with a client's id: 1 byte of length, the id
+ *            0x03  SESSION_START: 8 bytes of biased µs.  Score -inf, so that
+ *                  the earliest is the first member of the key
+ *            0x04  SESSION_END: as START.  Score +inf: the latest is the last
+ *
+ *   then     how the timestamp was written, one byte:
+ *            0x01-0x08  an integer, in so many bytes
+ *            0x09-0x10  a decimal: 1 byte of digits behind the point, then
+ *                       all its digits as an integer in (code - 8) bytes
+ *            0x00       anything else: its JSON text behind a varint of its
+ *                       length
+ *            0x20       is added when the event has more than a name
+ *
+ *   then     of an EVENT, its name as the inside of a JSON string: all the
+ *            rest; or, with 0x20, behind a varint of its length, and the rest
+ *            is JSON as the tree shows it: ,"category":"...","data":...
+ *
+ * A plain event with a name of n bytes and a timestamp in ms takes 18 + n.
+ */
+
+
+#ifndef _EVS_MEMBER_H_INCLUDED_
+#define _EVS_MEMBER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "event/entry.h"
+
+
+#define EVS_MEMBER_ID_LEN   10
+
+#define EVS_MEMBER_IDENTITY_MAX   256
+
+/* bytes that a member takes beyond the texts of its entry, at most */
+#define EVS_MEMBER_MAX      64
+
+
+typedef struct {
+    evs_entry_type_e   type;
+    ngx_str_t          text;      /* the member as stored */
+    size_t             identity;  /* bytes at its front that tell it from
+                                     others, EVS_MEMBER_IDENTITY_MAX at most:
+                                     an id of ours; or all of it, as clients
+                                     may use an id for two events */
+    u_char             code;      /* how the timestamp was written */
+    ngx_str_t          timestamp; /* as coded */
+    ngx_str_t          name;
+    ngx_str_t          more;      /* ,"category":"...","data":... or empty */
+} evs_member_t;
+
+
+/*
+ * Writes at most EVS_MEMBER_MAX bytes beyond the entry's own texts; id is
+ * EVS_MEMBER_ID_LEN bytes, not used when the entry has an id.
+ */
+u_char *evs_member_write(u_char *p, const evs_entry_t *entry,
+    const u_char *id);
+
+/*
+ * A view of a stored member.  NGX_OK, or NGX_DECLINED: it isn't one of ours
+ * (wrong format, cut short).
+ */
+ngx_int_t evs_member_read(evs_member_t *member, const ngx_str_t *text);
+
+/* Its timestamp in µs; NGX_OK, or NGX_DECLINED as above. */
+ngx_int_t evs_member_us(const evs_member_t *member, int64_t *us);
+
+/* The JSON text of its timestamp, as it came. */
+size_t evs_member_timestamp_max(const evs_member_t *member);
+u_char *evs_member_timestamp(u_char *p, const evs_member_t *member);
+
+/* The member as a child in the tree, without a comma. */
+size_t evs_member_child_max(const evs_member_t *member);
+u_char *evs_member_child(u_char *p, const evs_member_t *member);
+
+
+#endif /* _EVS_MEMBER_H_INCLUDED_ */

@@ -1,0 +1,591 @@
+
+/*
+ * The read path.  Its commands, <n> being what a page asks for:
+ *
+ *   everything    ZRANGE key 0 <n>; when more members follow, one
+ *                 ZRANGE key -1 -1 for the session's end
+ *   after=        ZRANGE key 0 0, ZRANGE key -1 -1, ZRANGE key <rank> ...
+ *   from=         ZRANGE key 0 0, ZRANGE key -1 -1, ZCOUNT key -inf (<from>,
+ *                 which is the rank where the range begins
+ *   more pages    ZRANGE key <rank> <rank + n>
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "store/read.h"
+
+
+#define EVS_READ_FIRST        1000
+#define EVS_READ_MOST         5000
+#define EVS_READ_LEAST        64
+
+/* bytes of members that a page aims at, and that it takes at most */
+#define EVS_READ_BYTES        (256 * 1024)
+#define EVS_READ_BYTES_MAX    (1024 * 1024)
+
+#define EVS_READ_COMMAND_MAX  (EVS_STORE_KEY_MAX + 128)
+
+
+static void evs_read_element(void *data, ngx_uint_t nreply,
+    const ngx_str_t *element);
+static void evs_read_done(void *data, const evs_redis_reply_t *reply);
+static void evs_read_again(evs_read_t *read);
+static void evs_read_reset(evs_read_t *read);
+static void evs_read_page_member(evs_read_t *read, const ngx_str_t *text);
+static void evs_read_edge(evs_read_t *read, evs_member_t *member);
+static void evs_read_event(evs_read_t *read, evs_member_t *member);
+static ngx_uint_t evs_read_seen(evs_read_t *read, const evs_member_t *member,
+    int64_t us);
+static void evs_read_advance(evs_read_t *read, const evs_member_t *member,
+    int64_t us);
+static ngx_uint_t evs_read_page_size(const evs_read_t *read);
+static ngx_int_t evs_read_send(evs_read_t *read, ngx_uint_t ends,
+    ngx_uint_t count);
+static ngx_int_t evs_read_send_end(evs_read_t *read);
+static u_char *evs_read_range(u_char *p, const ngx_str_t *key,
+    int64_t first, int64_t last);
+static u_char *evs_read_number(u_char *p, const char *before, int64_t n);
+static u_char *evs_read_cursor_part(u_char **p, u_char *last, int64_t *n);
+
+
+static const evs_redis_handlers_t  evs_read_handlers = {
+    evs_read_element,
+    evs_read_done
+};
+
+
+ngx_int_t
+evs_read_begin(evs_read_t *read)
+{
+    read->begun = 0;
+    read->exists = 0;
+    read->start.len = 0;
+    read->end.len = 0;
+
+    if (read->has_after) {
+        read->cursor = read->after;
+        return evs_read_send(read, 1, 0);
+    }
+
+    ngx_memzero(&read->cursor, sizeof(evs_read_cursor_t));
+
+    return evs_read_send(read, read->has_from, read->has_from);
+}
+
+
+ngx_int_t
+evs_read_next(evs_read_t *read)
+{
+    return evs_read_send(read, 0, 0);
+}
+
+
+void
+evs_read_cancel(evs_read_t *read)
+{
+    if (read->cmd != NULL) {
+        evs_redis_cancel(read->cmd);
+        read->cmd = NULL;
+    }
+}
+
+
+/*
+ * One command: the two ends of the key, if asked for, and a page from the
+ * cursor's rank on; or, with count, the rank of from in the page's place.
+ */
+
+static ngx_int_t
+evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
+{
+    u_char      *p, key_buf[EVS_STORE_KEY_MAX];
+    ngx_int_t    n;
+    ngx_str_t    key;
+
+    key.data = key_buf;
+    key.len = (size_t) (evs_store_key(key_buf, read->conf, &read->sid)
+                        - key_buf);
+
+    p = evs_redis_reserve(read->node, 3 * EVS_READ_COMMAND_MAX);
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+    read->first_reply = -1;
+    read->last_reply = -1;
+    read->page_reply = -1;
+
+    if (ends) {
+        read->first_reply = n++;
+        p = evs_read_range(p, &key, 0, 0);
+
+        read->last_reply = n++;
+        p = evs_read_range(p, &key, -1, -1);
+    }
+
+    if (count) {
+        n++;
+        p = evs_resp_argc(p, 4);
+        p = evs_resp_arg(p, (u_char *) "ZCOUNT", 6);
+        p = evs_resp_arg(p, key.data, key.len);
+        p = evs_resp_arg(p, (u_char *) "-inf", 4);
+        p = evs_read_number(p, "(", read->from);
+
+    } else {
+        read->page_reply = n++;
+        read->asked = evs_read_page_size(read);
+        p = evs_read_range(p, &key, (int64_t) read->cursor.rank,
+                           (int64_t) (read->cursor.rank + read->asked - 1));
+    }
+
+    read->begin = read->cursor;
+    evs_read_reset(read);
+
+    read->cmd = evs_redis_commit(read->node, p, (ngx_uint_t) n,
+                                 read->conf->timeout, &evs_read_handlers,
+                                 read);
+
+    return (read->cmd == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* As many members as make EVS_READ_BYTES, going by the page before. */
+
+static ngx_uint_t
+evs_read_page_size(const evs_read_t *read)
+{
+    ngx_uint_t  n;
+
+    n = EVS_READ_FIRST;
+
+    if (read->begun && read->came != 0) {
+        n = EVS_READ_BYTES / (read->bytes / read->came + 1);
+        n = ngx_min(n, EVS_READ_MOST);
+        n = ngx_max(n, EVS_READ_LEAST);
+    }
+
+    /* the session's start, and one more to see whether there is more */
+
+    if (read->want != 0 && n > read->want + 2) {
+        n = read->want + 2;
+    }
+
+    return n;
+}
+
+
+/* Asks for the last member of the key alone. */
+
+static ngx_int_t
+evs_read_send_end(evs_read_t *read)
+{
+    u_char     *p, key_buf[EVS_STORE_KEY_MAX];
+    ngx_str_t   key;
+
+    key.data = key_buf;
+    key.len = (size_t) (evs_store_key(key_buf, read->conf, &read->sid)
+                        - key_buf);
+
+    p = evs_redis_reserve(read->node, EVS_READ_COMMAND_MAX);
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = evs_read_range(p, &key, -1, -1);
+
+    read->first_reply = -1;
+    read->last_reply = 0;
+    read->page_reply = -1;
+
+    read->cmd = evs_redis_commit(read->node, p, 1, read->conf->timeout,
+                                 &evs_read_handlers, read);
+
+    return (read->cmd == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+static u_char *
+evs_read_range(u_char *p, const ngx_str_t *key, int64_t first, int64_t last)
+{
+    p = evs_resp_argc(p, 4);
+    p = evs_resp_arg(p, (u_char *) "ZRANGE", 6);
+    p = evs_resp_arg(p, key->data, key->len);
+    p = evs_read_number(p, "", first);
+
+    return evs_read_number(p, "", last);
+}
+
+
+static u_char *
+evs_read_number(u_char *p, const char *before, int64_t n)
+{
+    u_char  buf[2 + NGX_INT64_LEN], *last;
+
+    last = ngx_sprintf(buf, "%s%L", before, n);
+
+    return evs_resp_arg(p, buf, (size_t) (last - buf));
+}
+
+
+static void
+evs_read_element(void *data, ngx_uint_t nreply, const ngx_str_t *element)
+{
+    evs_read_t    *read = data;
+    ngx_int_t      n;
+    evs_member_t   member;
+
+    if (element->data == NULL) {
+        evs_read_again(read);
+        return;
+    }
+
+    read->exists = 1;
+    n = (ngx_int_t) nreply;
+
+    if (n == read->page_reply) {
+        evs_read_page_member(read, element);
+        return;
+    }
+
+    if (evs_member_read(&member, element) != NGX_OK) {
+        return;
+    }
+
+    if ((n == read->first_reply && member.type == EVS_ENTRY_START)
+        || (n == read->last_reply && member.type == EVS_ENTRY_END))
+    {
+        evs_read_edge(read, &member);
+    }
+}
+
+
+/* The connection broke in the middle of the replies. */
+
+static void
+evs_read_again(evs_read_t *read)
+{
+    if (read->page_reply == -1) {
+        return;
+    }
+
+    read->cursor = read->begin;
+    evs_read_reset(read);
+
+    read->handlers->again(read->data);
+}
+
+
+static void
+evs_read_reset(evs_read_t *read)
+{
+    read->came = 0;
+    read->taken = 0;
+    read->bytes = 0;
+    read->fresh = 0;
+    read->full = 0;
+    read->past = 0;
+    read->ended = 0;
+}
+
+
+static void
+evs_read_page_member(evs_read_t *read, const ngx_str_t *text)
+{
+    evs_member_t  member;
+
+    read->came++;
+    read->bytes += text->len;
+
+    if (read->full || read->past) {
+        return;
+    }
+
+    if (evs_member_read(&member, text) != NGX_OK) {
+
+        if (!read->foreign) {
+            read->foreign = 1;
+            ngx_log_error(NGX_LOG_ERR, read->log, 0,
+                          "eventsession: a member of session \"%*s\" "
+                          "is not ours, passed over",
+                          read->sid.len, read->sid.data);
+        }
+
+        read->cursor.rank++;
+        return;
+    }
+
+    switch (member.type) {
+
+    case EVS_ENTRY_EVENT:
+        evs_read_event(read, &member);
+        break;
+
+    case EVS_ENTRY_START:
+        if (read->start.len == 0) {
+            evs_read_edge(read, &member);
+        }
+
+        read->cursor.rank++;
+        break;
+
+    default: /* EVS_ENTRY_END: the last one of them counts */
+        evs_read_edge(read, &member);
+        read->ended = 1;
+        break;
+    }
+}
+
+
+/* Keeps the timestamp of a START or an END, in memory that is used again. */
+
+static void
+evs_read_edge(evs_read_t *read, evs_member_t *member)
+{
+    size_t      max, *size;
+    ngx_str_t  *text;
+
+    text = (member->type == EVS_ENTRY_START) ? &read->start : &read->end;
+    size = (member->type == EVS_ENTRY_START) ? &read->start_size
+                                             : &read->end_size;
+
+    max = evs_member_timestamp_max(member);
+
+    if (*size < max) {
+        text->data = ngx_pnalloc(read->pool, 2 * max);
+
+        if (text->data == NULL) {
+            *size = 0;
+            text->len = 0;
+            return;
+        }
+
+        *size = 2 * max;
+    }
+
+    text->len = (size_t) (evs_member_timestamp(text->data, member)
+                          - text->data);
+}
+
+
+static void
+evs_read_event(evs_read_t *read, evs_member_t *member)
+{
+    int64_t  us;
+
+    if (evs_member_us(member, &us) != NGX_OK
+        || evs_read_seen(read, member, us)
+        || (read->has_from && us < read->from))
+    {
+        read->cursor.rank++;
+        return;
+    }
+
+    /*
+     * scores are doubles: far in the future several µs share one, and are
+     * not sorted among themselves
+     */
+
+    if (read->has_to && us > read->to) {
+
+        if ((double) us > (double) read->to) {
+            read->past = 1;
+            return;
+        }
+
+        read->cursor.rank++;
+        return;
+    }
+
+    if ((read->taken != 0 && read->bytes > EVS_READ_BYTES_MAX)
+        || read->handlers->event(read->data, member) != NGX_OK)
+    {
+        read->full = 1;
+        return;
+    }
+
+    read->taken++;
+    evs_read_advance(read, member, us);
+}
+
+
+/*
+ * Whether the member lies before the cursor: the rank that this page began at
+ * may be too low.  Once one lies behind, all the following do.
+ */
+
+static ngx_uint_t
+evs_read_seen(evs_read_t *read, const evs_member_t *member, int64_t us)
+{
+    int                 rc;
+    size_t              len;
+    evs_read_cursor_t  *cursor;
+
+    cursor = &read->cursor;
+
+    if (cursor->len == 0 || read->fresh) {
+        return 0;
+    }
+
+    if ((double) us != (double) cursor->us) {
+        read->fresh = ((double) us > (double) cursor->us);
+        return !read->fresh;
+    }
+
+    len = ngx_min(member->identity, cursor->len);
+    rc = ngx_memcmp(member->text.data, cursor->identity, len);
+
+    read->fresh = (rc > 0 || (rc == 0 && member->identity > cursor->len));
+
+    return !read->fresh;
+}
+
+
+static void
+evs_read_advance(evs_read_t *read, const evs_member_t *member, int64_t us)
+{
+    evs_read_cursor_t  *cursor;
+
+    cursor = &read->cursor;
+
+    cursor->rank++;
+    cursor->us = us;
+    cursor->len = member->identity;
+    ngx_memcpy(cursor->identity, member->text.data, member->identity);
+
+    /* what follows in this page lies behind it */
+
+    read->fresh = 1;
+}
+
+
+static void
+evs_read_done(void *data, const evs_redis_reply_t *reply)
+{
+    evs_read_t  *read = data;
+    ngx_int_t    rc;
+    ngx_uint_t   last;
+
+    read->cmd = NULL;
+
+    if (reply->type != EVS_REDIS_ARRAY && reply->type != EVS_REDIS_INTEGER) {
+        read->handlers->page(read->data, NGX_ERROR, evs_store_failure(reply));
+        return;
+    }
+
+    if (!read->exists) {
+        read->handlers->page(read->data, NGX_DECLINED, NULL);
+        return;
+    }
+
+    if (reply->type == EVS_REDIS_INTEGER) {
+
+        /* the rank of from is known: now the first page */
+
+        read->cursor.rank = (uint64_t) reply->integer;
+        rc = evs_read_send(read, 0, 0);
+
+        goto sent;
+    }
+
+    last = read->past || read->ended
+           || (!read->full && read->came < read->asked);
+
+    if (!read->begun && read->page_reply == 0
+        && (read->came == read->asked || read->full || read->past)
+        && !read->has_from)
+    {
+        /* the session's end, if it has one, was not in this page */
+
+        rc = evs_read_send_end(read);
+
+        goto sent;
+    }
+
+    read->begun = 1;
+    read->handlers->page(read->data, last ? NGX_DONE : NGX_OK, NULL);
+
+    return;
+
+sent:
+
+    if (rc != NGX_OK) {
+        read->handlers->page(read->data, NGX_ERROR, "no memory");
+    }
+}
+
+
+u_char *
+evs_read_cursor_write(u_char *p, const evs_read_cursor_t *cursor)
+{
+    p = ngx_sprintf(p, "%uL.%L.", cursor->rank, cursor->us);
+
+    return ngx_hex_dump(p, (u_char *) cursor->identity, cursor->len);
+}
+
+
+ngx_int_t
+evs_read_cursor_parse(evs_read_cursor_t *cursor, const ngx_str_t *text)
+{
+    u_char     *p, *last;
+    int64_t     rank;
+    ngx_int_t   byte;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (evs_read_cursor_part(&p, last, &rank) == NULL || rank < 0
+        || evs_read_cursor_part(&p, last, &cursor->us) == NULL
+        || last == p || (last - p) % 2 != 0
+        || (last - p) / 2 > EVS_MEMBER_IDENTITY_MAX)
+    {
+        return NGX_DECLINED;
+    }
+
+    cursor->rank = (uint64_t) rank;
+    cursor->len = 0;
+
+    for ( /* void */ ; p < last; p += 2) {
+        byte = ngx_hextoi(p, 2);
+
+        if (byte == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        cursor->identity[cursor->len++] = (u_char) byte;
+    }
+
+    return NGX_OK;
+}
+
+
+/* A number and the dot behind it; NULL: no such thing. */
+
+static u_char *
+evs_read_cursor_part(u_char **p, u_char *last, int64_t *n)
+{
+    u_char     *dot, *digits;
+    ngx_int_t   value;
+
+    dot = ngx_strlchr(*p, last, '.');
+
+    if (dot == NULL) {
+        return NULL;
+    }
+
+    digits = (**p == '-') ? *p + 1 : *p;
+    value = ngx_atoi(digits, (size_t) (dot - digits));
+
+    if (value == NGX_ERROR) {
+        return NULL;
+    }
+
+    *n = (digits == *p) ? value : -value;
+    *p = dot + 1;
+
+    return dot;
+}

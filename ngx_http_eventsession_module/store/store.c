@@ -1,0 +1,46 @@
+
+/*
+ * Key names and the bound on what is under way.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "store/store.h"
+
+
+ngx_uint_t
+evs_store_has_room(const evs_store_conf_t *conf, const evs_redis_node_t *node)
+{
+    return evs_redis_inflight(node) < conf->max_inflight;
+}
+
+
+u_char *
+evs_store_key(u_char *p, const evs_store_conf_t *conf, const evs_sid_t *sid)
+{
+    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+    *p++ = '{';
+    p = ngx_cpymem(p, sid->data, sid->len);
+    *p++ = '}';
+
+    return p;
+}
+
+
+const char *
+evs_store_failure(const evs_redis_reply_t *reply)
+{
+    switch (reply->type) {
+
+    case EVS_REDIS_TIMEOUT:
+        return "the store did not confirm in time";
+
+    case EVS_REDIS_SHUTDOWN:
+        return "the server is shutting down";
+
+    default:
+        return "the store refused";
+    }
+}

@@ -1,0 +1,48 @@
+
+/*
+ * What we keep and how it is asked for: the settings that every operation of
+ * the store takes.  Knows Redis, not HTTP.
+ */
+
+
+#ifndef _EVS_STORE_H_INCLUDED_
+#define _EVS_STORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "event/sid.h"
+#include "redis/redis.h"
+
+
+/* of a key, so that keys fit on the stack */
+#define EVS_STORE_PREFIX_MAX   64
+
+
+typedef struct {
+    evs_redis_conf_t      *redis;         /* NULL: not set */
+    ngx_str_t              prefix;        /* of all keys */
+    ngx_msec_t             timeout;       /* how long a client waits */
+    size_t                 max_inflight;  /* bytes, a node and process */
+} evs_store_conf_t;
+
+
+/* Whether more may be sent to the node of this store now: 1 or 0. */
+ngx_uint_t evs_store_has_room(const evs_store_conf_t *conf,
+    const evs_redis_node_t *node);
+
+/* Why a command wasn't carried out, for a client: no key, no address in it. */
+const char *evs_store_failure(const evs_redis_reply_t *reply);
+
+/*
+ * The key of a session, <prefix>{<sid>}: sids hold no brace, so the hash tag
+ * is the sid.  Writes at most EVS_STORE_KEY_MAX bytes, returns the end.
+ */
+#define EVS_STORE_KEY_MAX   (EVS_STORE_PREFIX_MAX + EVS_SID_MAX + 2)
+
+u_char *evs_store_key(u_char *p, const evs_store_conf_t *conf,
+    const evs_sid_t *sid);
+
+
+#endif /* _EVS_STORE_H_INCLUDED_ */
