@@ -1,0 +1,649 @@
+
+/*
+ * WebSocket ingest (contract, section 1): each message is an array of entries
+ * of one session, stored as a whole or not at all, and answered in order.
+ *
+ * A message lives from its arrival to its answer; it outlives its connection
+ * when the client is gone before the store has answered.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "event/json.h"
+#include "http/ws.h"
+#include "ngx_http_eventsession_module.h"
+#include "store/append.h"
+
+
+/* of a bad sessionId, shown to its client */
+#define NGX_HTTP_EVENTSESSION_SHOWN   128
+
+/* messages of one connection under way, before the next ones wait */
+#define NGX_HTTP_EVENTSESSION_WINDOW  4096
+
+
+typedef struct {
+    const ngx_http_eventsession_loc_conf_t  *conf;
+    evs_redis_node_t                        *node;
+    evs_redis_wait_t                         wait;
+
+    ngx_queue_t                              messages;  /* not answered */
+    ngx_uint_t                               nmessages;
+    ngx_uint_t                               received;  /* so far */
+
+    ngx_str_t                                bad;       /* sessionId, if so */
+    unsigned                                 ack:1;
+    unsigned                                 ended:1;   /* END was stored */
+    unsigned                                 malformed:1;
+
+    evs_sid_t                                sid;
+} ngx_http_eventsession_ingest_t;
+
+
+typedef struct {
+    ngx_queue_t                              queue;
+    ngx_http_eventsession_ws_t              *ws;        /* NULL: gone */
+    evs_redis_cmd_t                         *cmd;
+    ngx_uint_t                               number;
+    ngx_uint_t                               entries;
+    const char                              *failure;   /* NULL: stored */
+    ngx_str_t                                reply;     /* of a bad message */
+    unsigned                                 done:1;
+    unsigned                                 ended:1;   /* holds an END */
+    unsigned                                 mismatch:1;
+} ngx_http_eventsession_message_t;
+
+
+static ngx_int_t ngx_http_eventsession_ingest_session(ngx_http_request_t *r,
+    ngx_http_eventsession_ingest_t *in);
+static ngx_uint_t ngx_http_eventsession_ingest_asks_ack(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_eventsession_ingest_open(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_int_t ngx_http_eventsession_ingest_message(
+    ngx_http_eventsession_ws_t *ws, ngx_uint_t opcode, ngx_str_t *payload);
+static ngx_int_t ngx_http_eventsession_ingest_bad(
+    ngx_http_eventsession_ws_t *ws, ngx_http_eventsession_message_t *m,
+    const evs_fault_t *fault);
+static void ngx_http_eventsession_ingest_done(void *data,
+    const evs_redis_reply_t *reply);
+static ngx_int_t ngx_http_eventsession_ingest_settle(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_int_t ngx_http_eventsession_ingest_answer(
+    ngx_http_eventsession_ws_t *ws, ngx_http_eventsession_message_t *m);
+static ngx_uint_t ngx_http_eventsession_ingest_blocked(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_uint_t ngx_http_eventsession_ingest_pending(
+    ngx_http_eventsession_ws_t *ws);
+static void ngx_http_eventsession_ingest_drained(
+    ngx_http_eventsession_ws_t *ws);
+static void ngx_http_eventsession_ingest_closed(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_http_eventsession_message_t *ngx_http_eventsession_message_get(
+    ngx_log_t *log);
+static void ngx_http_eventsession_message_free(
+    ngx_http_eventsession_message_t *m);
+
+
+static const ngx_http_eventsession_ws_app_t  ngx_http_eventsession_ingest = {
+    ngx_http_eventsession_ingest_open,
+    ngx_http_eventsession_ingest_message,
+    ngx_http_eventsession_ingest_blocked,
+    ngx_http_eventsession_ingest_pending,
+    ngx_http_eventsession_ingest_drained,
+    ngx_http_eventsession_ingest_closed
+};
+
+
+static const evs_redis_handlers_t  ngx_http_eventsession_ingest_handlers = {
+    NULL,
+    ngx_http_eventsession_ingest_done
+};
+
+
+/* of this process: messages to be used again, the scanner's scratch */
+typedef struct {
+    ngx_queue_t                 free;
+    ngx_uint_t                  nfree;
+    evs_json_names_t           *names;
+} ngx_http_eventsession_ingest_process_t;
+
+static ngx_http_eventsession_ingest_process_t
+    ngx_http_eventsession_ingest_process;
+
+
+ngx_int_t
+ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          key;
+    const ngx_str_t                   *protocol;
+    ngx_http_eventsession_ingest_t    *in;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    static const ngx_str_t  v1 = ngx_string("eventsession.v1");
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+
+    rc = ngx_http_eventsession_ws_handshake(r, elcf->origins, &key);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    protocol = ngx_http_eventsession_ws_offers(r, "eventsession.v1") ? &v1
+                                                                     : NULL;
+
+    in = ngx_calloc(sizeof(ngx_http_eventsession_ingest_t),
+                    r->connection->log);
+    if (in == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_queue_init(&in->messages);
+
+    in->conf = elcf;
+    in->ack = (protocol != NULL || ngx_http_eventsession_ingest_asks_ack(r));
+    in->node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
+
+    if (in->node == NULL
+        || ngx_http_eventsession_ingest_session(r, in) != NGX_OK)
+    {
+        ngx_free(in->bad.data);
+        ngx_free(in);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_eventsession_ws_upgrade(r, &elcf->ws,
+                                            &ngx_http_eventsession_ingest,
+                                            in, &key, protocol);
+}
+
+
+/*
+ * A bad sessionId is told over the open WebSocket: a browser can't read the
+ * body of a refused upgrade.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_session(ngx_http_request_t *r,
+    ngx_http_eventsession_ingest_t *in)
+{
+    u_char     *src, *dst;
+    ngx_str_t   raw;
+
+    ngx_str_null(&raw);
+
+    (void) ngx_http_arg(r, (u_char *) "sessionId", 9, &raw);
+
+    in->bad.data = ngx_alloc(raw.len + 1, r->connection->log);
+    if (in->bad.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    src = raw.data;
+    dst = in->bad.data;
+
+    ngx_unescape_uri(&dst, &src, raw.len, 0);
+
+    in->bad.len = (size_t) (dst - in->bad.data);
+
+    if (evs_sid_parse(&in->sid, in->conf->sid_kind, in->bad.data, in->bad.len)
+        != NGX_OK)
+    {
+        in->malformed = 1;
+        in->bad.len = ngx_min(in->bad.len, NGX_HTTP_EVENTSESSION_SHOWN);
+        return NGX_OK;
+    }
+
+    ngx_free(in->bad.data);
+    in->bad.data = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_eventsession_ingest_asks_ack(ngx_http_request_t *r)
+{
+    ngx_str_t  value;
+
+    return ngx_http_arg(r, (u_char *) "ack", 3, &value) == NGX_OK
+           && value.len == 1 && value.data[0] == '1';
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_ingest_open(ngx_http_eventsession_ws_t *ws)
+{
+    u_char                          *p, *text;
+    size_t                           len;
+    ngx_int_t                        rc;
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    in->wait.event = &ws->turn;
+
+    if (!in->malformed) {
+        return NGX_OK;
+    }
+
+    len = evs_json_escape(NULL, in->bad.data, in->bad.len);
+
+    text = ngx_alloc(len + 256, ws->connection->log);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(text, "{\"error\":\"param sessionId must be %s: ",
+                    (in->conf->sid_kind == EVS_SID_UUID)
+                    ? "a UUID"
+                    : "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -");
+    p += evs_json_escape(p, in->bad.data, in->bad.len);
+    p = ngx_cpymem(p, "\"}", 2);
+
+    rc = ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, text,
+                                       (size_t) (p - text));
+    ngx_free(text);
+
+    ngx_http_eventsession_ws_close(ws, EVS_WS_POLICY, "bad sessionId");
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
+    ngx_uint_t opcode, ngx_str_t *payload)
+{
+    ngx_int_t                         rc;
+    evs_scan_t                        scan;
+    evs_append_t                      append;
+    ngx_http_eventsession_ingest_t   *in;
+    ngx_http_eventsession_message_t  *m;
+
+    in = ws->data;
+
+    m = ngx_http_eventsession_message_get(ws->connection->log);
+    if (m == NULL) {
+        return NGX_ERROR;
+    }
+
+    m->ws = ws;
+    m->number = ++in->received;
+
+    ngx_queue_insert_tail(&in->messages, &m->queue);
+    in->nmessages++;
+
+    evs_scan_init(&scan, payload->data, payload->len, &in->sid,
+                  in->conf->sid_kind, &in->conf->limits,
+                  ngx_http_eventsession_ingest_process.names);
+
+    rc = evs_append(&in->conf->store, in->node, &scan,
+                    &ngx_http_eventsession_ingest_handlers, m, &append);
+
+    m->entries = append.entries;
+    m->ended = append.ended;
+    m->cmd = append.cmd;
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_DONE:
+        m->done = 1;
+        break;
+
+    case NGX_ERROR:
+        m->done = 1;
+
+        if (ngx_http_eventsession_ingest_bad(ws, m, &scan.fault) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        break;
+
+    default: /* NGX_ABORT */
+        m->done = 1;
+        m->failure = "the server has no memory left";
+        break;
+    }
+
+    return ngx_http_eventsession_ingest_settle(ws);
+}
+
+
+/* The reply to a bad message, kept until it is this message's turn. */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_bad(ngx_http_eventsession_ws_t *ws,
+    ngx_http_eventsession_message_t *m, const evs_fault_t *fault)
+{
+    u_char  *p;
+
+    p = ngx_alloc(6 * fault->len + 256, ws->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    m->reply.data = p;
+
+    p = ngx_cpymem(p, "{\"error\":\"", 10);
+    p += evs_json_escape(p, fault->text, fault->len);
+    *p++ = '"';
+
+    if (fault->kind == EVS_FAULT_SESSION) {
+        m->mismatch = 1;
+        p = ngx_sprintf(p, ",\"index\":%i}", fault->index);
+
+    } else {
+        p = ngx_sprintf(p, ",\"message\":%ui", m->number);
+
+        if (fault->index >= 0) {
+            p = ngx_sprintf(p, ",\"index\":%i", fault->index);
+        }
+
+        if (fault->field != NULL) {
+            p = ngx_sprintf(p, ",\"field\":\"%s\"", fault->field);
+        }
+
+        *p++ = '}';
+    }
+
+    m->reply.len = (size_t) (p - m->reply.data);
+
+    ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
+                  "client sent a bad message: %*s", fault->len, fault->text);
+
+    if (m->mismatch) {
+
+        /* the connection is over: what comes behind is not read any more */
+
+        ngx_http_eventsession_ws_close(ws, EVS_WS_POLICY,
+                                       "session_id mismatch");
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_eventsession_ingest_done(void *data, const evs_redis_reply_t *reply)
+{
+    ngx_http_eventsession_ws_t       *ws;
+    ngx_http_eventsession_message_t  *m = data;
+
+    m->done = 1;
+    m->cmd = NULL;
+
+    if (!evs_append_stored(reply)) {
+        m->failure = evs_store_failure(reply);
+    }
+
+    ws = m->ws;
+
+    if (ws == NULL) {
+        ngx_http_eventsession_message_free(m);
+        return;
+    }
+
+    (void) ngx_http_eventsession_ingest_settle(ws);
+
+    ngx_http_eventsession_ws_run_later(ws);
+}
+
+
+/* Answers in the order of the messages, as far as they are done. */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_settle(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_int_t                         rc;
+    ngx_queue_t                      *q;
+    ngx_http_eventsession_ingest_t   *in;
+    ngx_http_eventsession_message_t  *m;
+
+    in = ws->data;
+
+    while (!ngx_queue_empty(&in->messages)) {
+
+        q = ngx_queue_head(&in->messages);
+        m = ngx_queue_data(q, ngx_http_eventsession_message_t, queue);
+
+        if (!m->done) {
+            break;
+        }
+
+        rc = ngx_http_eventsession_ingest_answer(ws, m);
+
+        ngx_queue_remove(q);
+        in->nmessages--;
+        ngx_http_eventsession_message_free(m);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
+    ngx_http_eventsession_message_t *m)
+{
+    u_char                          *p, buf[256];
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    if (m->reply.data != NULL) {
+        return ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, m->reply.data,
+                                             m->reply.len);
+    }
+
+    if (m->failure != NULL) {
+        p = ngx_snprintf(buf, sizeof(buf), "{\"error\":\"not stored: %s\","
+                         "\"message\":%ui}", m->failure, m->number);
+
+        return ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, buf,
+                                             (size_t) (p - buf));
+    }
+
+    if (m->ended) {
+        in->ended = 1;
+    }
+
+    if (!in->ack) {
+        return NGX_OK;
+    }
+
+    p = ngx_snprintf(buf, sizeof(buf), "{\"ack\":%ui,\"events\":%ui}",
+                     m->number, m->entries);
+
+    return ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, buf,
+                                         (size_t) (p - buf));
+}
+
+
+static ngx_uint_t
+ngx_http_eventsession_ingest_blocked(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    if (in->nmessages >= NGX_HTTP_EVENTSESSION_WINDOW) {
+
+        /* each answer runs the connection again */
+
+        return 1;
+    }
+
+    if (evs_store_has_room(&in->conf->store, in->node)) {
+        return 0;
+    }
+
+    if (!in->wait.waiting) {
+        in->wait.low = in->conf->store.max_inflight / 2;
+        evs_redis_wait(in->node, &in->wait);
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_eventsession_ingest_pending(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    return in->nmessages != 0;
+}
+
+
+/* After a SESSION_END: the client has all its answers, and leaves. */
+
+static void
+ngx_http_eventsession_ingest_drained(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_ingest_t  *in;
+
+    static const u_char  bye[] = "{\"message\":\"bye\"}";
+
+    in = ws->data;
+
+    if (!in->ended) {
+        return;
+    }
+
+    if (ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, bye, sizeof(bye) - 1)
+        != NGX_OK)
+    {
+        /* no memory for it: the Close says the same */
+
+        ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
+                      "no memory for the bye");
+    }
+
+    /* what was under way behind the END is stored, though not answered */
+
+    ws->late = 1;
+
+    ngx_http_eventsession_ws_close(ws, EVS_WS_NORMAL, "session ended");
+}
+
+
+static void
+ngx_http_eventsession_ingest_closed(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_queue_t                      *q;
+    ngx_http_eventsession_ingest_t   *in;
+    ngx_http_eventsession_message_t  *m;
+
+    in = ws->data;
+
+    evs_redis_wait_cancel(&in->wait);
+
+    while (!ngx_queue_empty(&in->messages)) {
+
+        q = ngx_queue_head(&in->messages);
+        m = ngx_queue_data(q, ngx_http_eventsession_message_t, queue);
+
+        ngx_queue_remove(q);
+
+        if (m->cmd == NULL) {
+            ngx_http_eventsession_message_free(m);
+            continue;
+        }
+
+        /* it was received: it is stored, with nobody to be told */
+
+        m->ws = NULL;
+    }
+
+    ngx_free(in->bad.data);
+    ngx_free(in);
+}
+
+
+static ngx_http_eventsession_message_t *
+ngx_http_eventsession_message_get(ngx_log_t *log)
+{
+    ngx_queue_t                             *q;
+    ngx_http_eventsession_message_t         *m;
+    ngx_http_eventsession_ingest_process_t  *process;
+
+    process = &ngx_http_eventsession_ingest_process;
+
+    if (process->names == NULL) {
+        process->names = evs_json_names_create();
+        if (process->names == NULL) {
+            return NULL;
+        }
+
+        ngx_queue_init(&process->free);
+    }
+
+    if (ngx_queue_empty(&process->free)) {
+        return ngx_calloc(sizeof(ngx_http_eventsession_message_t), log);
+    }
+
+    q = ngx_queue_head(&process->free);
+    ngx_queue_remove(q);
+    process->nfree--;
+
+    m = ngx_queue_data(q, ngx_http_eventsession_message_t, queue);
+    ngx_memzero(m, sizeof(ngx_http_eventsession_message_t));
+
+    return m;
+}
+
+
+static void
+ngx_http_eventsession_message_free(ngx_http_eventsession_message_t *m)
+{
+    ngx_http_eventsession_ingest_process_t  *process;
+
+    process = &ngx_http_eventsession_ingest_process;
+
+    ngx_free(m->reply.data);
+
+    if (process->nfree == NGX_HTTP_EVENTSESSION_WINDOW) {
+        ngx_free(m);
+        return;
+    }
+
+    ngx_queue_insert_head(&process->free, &m->queue);
+    process->nfree++;
+}
+
+
+void
+ngx_http_eventsession_ingest_exit(void)
+{
+    ngx_queue_t                             *q;
+    ngx_http_eventsession_ingest_process_t  *process;
+
+    process = &ngx_http_eventsession_ingest_process;
+
+    if (process->names == NULL) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&process->free)) {
+        q = ngx_queue_head(&process->free);
+        ngx_queue_remove(q);
+        ngx_free(ngx_queue_data(q, ngx_http_eventsession_message_t, queue));
+    }
+
+    evs_json_names_destroy(process->names);
+    ngx_memzero(process, sizeof(ngx_http_eventsession_ingest_process_t));
+}

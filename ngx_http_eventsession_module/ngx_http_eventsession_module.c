@@ -1,0 +1,591 @@
+
+/*
+ * The module: its directives, their inheritance, and the life of a worker.
+ * What the endpoints do is in http/.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "http/health.h"
+#include "http/session.h"
+#include "http/ws.h"
+#include "ngx_http_eventsession_module.h"
+
+
+/* every Redis that is configured, whether an endpoint uses it or not */
+typedef struct {
+    ngx_array_t        nodes;     /* of evs_redis_conf_t * */
+    ngx_array_t        used;      /* the same, those to connect to at start */
+} ngx_http_eventsession_main_conf_t;
+
+
+static void *ngx_http_eventsession_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_eventsession_loc_conf_t *conf);
+static char *ngx_http_eventsession_endpoint(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_eventsession_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_eventsession_patterns(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_eventsession_check_prefix(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_eventsession_check_msec(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_eventsession_check_size(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post,
+    void *data);
+static ngx_int_t ngx_http_eventsession_init_process(ngx_cycle_t *cycle);
+static void ngx_http_eventsession_exit_process(ngx_cycle_t *cycle);
+
+
+static const ngx_http_eventsession_endpoint_t
+    ngx_http_eventsession_endpoints[] =
+{
+    { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1 },
+    { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
+    { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
+      0 },
+    { ngx_string("ready"), ngx_http_eventsession_ready_handler, 1 },
+#if (EVENTSESSION_ECHO)
+    { ngx_string("echo"), ngx_http_eventsession_echo_handler, 0 },
+#endif
+    { ngx_null_string, NULL, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_eventsession_sid_kinds[] = {
+    { ngx_string("uuid"), EVS_SID_UUID },
+    { ngx_string("any"), EVS_SID_ANY },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_post_t  ngx_http_eventsession_prefix_post = {
+    ngx_http_eventsession_check_prefix
+};
+
+static ngx_conf_post_t  ngx_http_eventsession_msec_post = {
+    ngx_http_eventsession_check_msec
+};
+
+static ngx_conf_post_t  ngx_http_eventsession_size_post = {
+    ngx_http_eventsession_check_size
+};
+
+static ngx_conf_post_t  ngx_http_eventsession_number_post = {
+    ngx_http_eventsession_check_number
+};
+
+
+static ngx_command_t  ngx_http_eventsession_commands[] = {
+
+    { ngx_string("eventsession"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("eventsession_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_eventsession_redis,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("eventsession_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, store.prefix),
+      &ngx_http_eventsession_prefix_post },
+
+    { ngx_string("eventsession_session_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, sid_kind),
+      &ngx_http_eventsession_sid_kinds },
+
+    { ngx_string("eventsession_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_eventsession_patterns,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, origins),
+      NULL },
+
+    { ngx_string("eventsession_cors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_eventsession_patterns,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, cors),
+      NULL },
+
+    { ngx_string("eventsession_ping"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, ws.ping),
+      NULL },
+
+    { ngx_string("eventsession_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, store.timeout),
+      &ngx_http_eventsession_msec_post },
+
+    { ngx_string("eventsession_max_message"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, ws.max_message),
+      &ngx_http_eventsession_size_post },
+
+    { ngx_string("eventsession_max_entries"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, limits.entries),
+      &ngx_http_eventsession_number_post },
+
+    { ngx_string("eventsession_max_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, limits.name),
+      &ngx_http_eventsession_size_post },
+
+    { ngx_string("eventsession_max_category"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, limits.category),
+      &ngx_http_eventsession_size_post },
+
+    { ngx_string("eventsession_max_data"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, limits.data),
+      &ngx_http_eventsession_size_post },
+
+    { ngx_string("eventsession_max_inflight"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, store.max_inflight),
+      &ngx_http_eventsession_size_post },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_eventsession_module_ctx = {
+    NULL,                                      /* preconfiguration */
+    NULL,                                      /* postconfiguration */
+
+    ngx_http_eventsession_create_main_conf,    /* create main configuration */
+    NULL,                                      /* init main configuration */
+
+    NULL,                                      /* create server configuration */
+    NULL,                                      /* merge server configuration */
+
+    ngx_http_eventsession_create_loc_conf,     /* create location conf */
+    ngx_http_eventsession_merge_loc_conf       /* merge location conf */
+};
+
+
+ngx_module_t  ngx_http_eventsession_module = {
+    NGX_MODULE_V1,
+    &ngx_http_eventsession_module_ctx,         /* module context */
+    ngx_http_eventsession_commands,            /* module directives */
+    NGX_HTTP_MODULE,                           /* module type */
+    NULL,                                      /* init master */
+    NULL,                                      /* init module */
+    ngx_http_eventsession_init_process,        /* init process */
+    NULL,                                      /* init thread */
+    NULL,                                      /* exit thread */
+    ngx_http_eventsession_exit_process,        /* exit process */
+    NULL,                                      /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_eventsession_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_eventsession_main_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_eventsession_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&conf->nodes, cf->pool, 1, sizeof(evs_redis_conf_t *))
+        != NGX_OK
+        || ngx_array_init(&conf->used, cf->pool, 1,
+                          sizeof(evs_redis_conf_t *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_eventsession_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_eventsession_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->endpoint = NULL;
+     *     conf->store.prefix = { 0, NULL };
+     *     conf->location = { 0, NULL };
+     */
+
+    conf->store.redis = NGX_CONF_UNSET_PTR;
+    conf->store.timeout = NGX_CONF_UNSET_MSEC;
+    conf->store.max_inflight = NGX_CONF_UNSET_SIZE;
+    conf->limits.entries = NGX_CONF_UNSET_SIZE;
+    conf->limits.name = NGX_CONF_UNSET_SIZE;
+    conf->limits.category = NGX_CONF_UNSET_SIZE;
+    conf->limits.data = NGX_CONF_UNSET_SIZE;
+    conf->sid_kind = NGX_CONF_UNSET_UINT;
+    conf->ws.ping = NGX_CONF_UNSET_MSEC;
+    conf->ws.max_message = NGX_CONF_UNSET_SIZE;
+    conf->origins = NGX_CONF_UNSET_PTR;
+    conf->cors = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_eventsession_loc_conf_t  *prev = parent;
+    ngx_http_eventsession_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_ptr_value(conf->store.redis, prev->store.redis, NULL);
+    ngx_conf_merge_str_value(conf->store.prefix, prev->store.prefix, "es:");
+    ngx_conf_merge_msec_value(conf->store.timeout, prev->store.timeout,
+                              10000);
+    ngx_conf_merge_size_value(conf->store.max_inflight,
+                              prev->store.max_inflight, 64 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->limits.entries, prev->limits.entries,
+                              20000);
+    ngx_conf_merge_size_value(conf->limits.name, prev->limits.name, 255);
+    ngx_conf_merge_size_value(conf->limits.category, prev->limits.category,
+                              200);
+    ngx_conf_merge_size_value(conf->limits.data, prev->limits.data, 65536);
+    ngx_conf_merge_uint_value(conf->sid_kind, prev->sid_kind, EVS_SID_UUID);
+    ngx_conf_merge_msec_value(conf->ws.ping, prev->ws.ping, 30000);
+    ngx_conf_merge_size_value(conf->ws.max_message, prev->ws.max_message,
+                              1024 * 1024);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
+
+    if (conf->endpoint == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_eventsession_merge_endpoint(cf, conf);
+}
+
+
+/* The location has an endpoint: what it needs must be there. */
+
+static char *
+ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_eventsession_loc_conf_t *conf)
+{
+    ngx_uint_t                           i;
+    evs_redis_conf_t                   **used;
+    ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_eventsession_main_conf_t   *emcf;
+
+    if (!conf->endpoint->redis) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->store.redis == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"eventsession %V\" in location \"%V\" needs "
+                           "\"eventsession_redis\" in this or an outer block",
+                           &conf->endpoint->name, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (clcf->resolver != NULL && clcf->resolver->connections.nelts) {
+        conf->store.redis->resolver = clcf->resolver;
+        conf->store.redis->resolver_timeout = clcf->resolver_timeout;
+    }
+
+    emcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_eventsession_module);
+    used = emcf->used.elts;
+
+    for (i = 0; i < emcf->used.nelts; i++) {
+        if (used[i] == conf->store.redis) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    used = ngx_array_push(&emcf->used);
+    if (used == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *used = conf->store.redis;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                               *value;
+    ngx_http_core_loc_conf_t                *clcf;
+    ngx_http_eventsession_loc_conf_t        *elcf = conf;
+    const ngx_http_eventsession_endpoint_t  *endpoint;
+
+    if (elcf->endpoint != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (endpoint = ngx_http_eventsession_endpoints;
+         endpoint->handler != NULL;
+         endpoint++)
+    {
+        if (value[1].len == endpoint->name.len
+            && ngx_strncmp(value[1].data, endpoint->name.data, value[1].len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    if (endpoint->handler == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown endpoint \"%V\" in \"eventsession\": must "
+                           "be ws, session, healthcheck or ready", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = endpoint->handler;
+
+    elcf->endpoint = endpoint;
+
+    /* a prefix location's name, as later code needs it */
+
+    if (!clcf->named && !clcf->exact_match
+#if (NGX_PCRE)
+        && clcf->regex == NULL
+#endif
+       )
+    {
+        elcf->location = clcf->name;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                           *value;
+    ngx_uint_t                           i;
+    evs_redis_conf_t                    *redis, **nodes;
+    ngx_http_eventsession_loc_conf_t    *elcf = conf;
+    ngx_http_eventsession_main_conf_t   *emcf;
+
+    if (elcf->store.redis != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    redis = evs_redis_conf_parse(cf, &value[1], cf->args->nelts - 1);
+    if (redis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* the same server, in the same way, is one node */
+
+    emcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_eventsession_module);
+    nodes = emcf->nodes.elts;
+
+    for (i = 0; i < emcf->nodes.nelts; i++) {
+        if (evs_redis_conf_same(nodes[i], redis)) {
+            elcf->store.redis = nodes[i];
+            return NGX_CONF_OK;
+        }
+    }
+
+    redis->index = emcf->nodes.nelts;
+
+    nodes = ngx_array_push(&emcf->nodes);
+    if (nodes == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *nodes = redis;
+    elcf->store.redis = redis;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_patterns(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_str_t     *value;
+    ngx_array_t  **patterns;
+
+    patterns = (ngx_array_t **) (void *) (p + cmd->offset);
+
+    if (*patterns != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    *patterns = ngx_http_eventsession_origins(cf, &value[1],
+                                              cf->args->nelts - 1);
+
+    return (*patterns == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* A brace would move the hash tag of a key (Redis Cluster). */
+
+static char *
+ngx_http_eventsession_check_prefix(ngx_conf_t *cf, void *post, void *data)
+{
+    u_char      c;
+    ngx_str_t  *prefix = data;
+    ngx_uint_t  i;
+
+    if (prefix->len == 0 || prefix->len > EVS_STORE_PREFIX_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid eventsession_prefix \"%V\": must have "
+                           "1 to %d characters", prefix, EVS_STORE_PREFIX_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < prefix->len; i++) {
+        c = prefix->data[i];
+
+        if (c <= ' ' || c >= 0x7f || c == '{' || c == '}') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid eventsession_prefix \"%V\": must be "
+                               "of printable ASCII without blanks and braces",
+                               prefix);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_check_msec(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *value = data;
+
+    return (*value == 0) ? "must not be zero" : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_check_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *value = data;
+
+    return (*value == 0) ? "must not be zero" : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t  *value = data;
+
+    return (*value < 1) ? "must not be zero" : NGX_CONF_OK;
+}
+
+
+/*
+ * Connects to each Redis that a location uses, so that the first client
+ * doesn't wait for it and /ready knows.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                           i;
+    evs_redis_conf_t                   **used;
+    ngx_http_eventsession_main_conf_t   *emcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    emcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_eventsession_module);
+
+    if (emcf == NULL) {
+        return NGX_OK;
+    }
+
+    used = emcf->used.elts;
+
+    for (i = 0; i < emcf->used.nelts; i++) {
+        if (evs_redis_node(cycle, used[i]) == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
+{
+    evs_redis_exit(cycle);
+
+    ngx_http_eventsession_ingest_exit();
+    ngx_http_eventsession_ws_exit();
+}

@@ -1,0 +1,48 @@
+
+/*
+ * What the HTTP rooms share with the module file: the settings of a location
+ * and the table of endpoints.
+ */
+
+
+#ifndef _NGX_HTTP_EVENTSESSION_MODULE_H_INCLUDED_
+#define _NGX_HTTP_EVENTSESSION_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "event/scan.h"
+#include "http/origin.h"
+#include "http/ws.h"
+#include "store/store.h"
+
+
+typedef struct {
+    ngx_str_t                          name;      /* eventsession <name>; */
+    ngx_http_handler_pt                handler;
+    ngx_uint_t                         redis;     /* needs eventsession_redis */
+} ngx_http_eventsession_endpoint_t;
+
+
+typedef struct {
+    const ngx_http_eventsession_endpoint_t
+                                      *endpoint;
+
+    evs_store_conf_t                   store;
+    evs_limits_t                       limits;
+    ngx_uint_t                         sid_kind;
+
+    ngx_http_eventsession_ws_conf_t    ws;
+    ngx_array_t                       *origins;   /* of WebSockets */
+    ngx_array_t                       *cors;
+
+    ngx_str_t                          location;  /* its name, if a prefix */
+} ngx_http_eventsession_loc_conf_t;
+
+
+extern ngx_module_t  ngx_http_eventsession_module;
+
+
+#endif /* _NGX_HTTP_EVENTSESSION_MODULE_H_INCLUDED_ */
