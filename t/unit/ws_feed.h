@@ -206,6 +206,7 @@ ws_feed(ws_log_t *log, const u_char *stream, size_t len, size_t max,
     evs_ws_parser_init(&parser, max);
     ws_log_add(log, "");
 
+    memset(stash, 0, sizeof(stash));
     fed = 0;
     kept = 0;
 
