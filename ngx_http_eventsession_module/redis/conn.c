@@ -22,11 +22,7 @@
 #include "redis/node.h"
 #include "redis/pipeline.h"
 #include "redis/resolve.h"
-
-
-#define EVS_REDIS_WRITE_IOVS   64
-#define EVS_REDIS_WRITE_TURN   2097152    /* bytes written in one go */
-#define EVS_REDIS_READ_TURN    1048576    /* bytes read in one go */
+#include "redis/socket.h"
 
 
 struct evs_redis_state_s {
@@ -41,11 +37,6 @@ static void evs_redis_conn_enter(evs_redis_node_t *node,
     const evs_redis_state_t *state, ngx_msec_t timeout);
 static void evs_redis_conn_begin(evs_redis_node_t *node);
 static void evs_redis_conn_open(evs_redis_node_t *node);
-static ngx_int_t evs_redis_conn_socket(evs_redis_node_t *node,
-    evs_redis_addr_t *addr, ngx_str_t *why);
-static void evs_redis_conn_options(evs_redis_node_t *node, ngx_socket_t s,
-    int family);
-static ngx_int_t evs_redis_conn_events(ngx_connection_t *c, ngx_int_t rc);
 static void evs_redis_conn_opened(evs_redis_node_t *node);
 static void evs_redis_conn_open_timeout(evs_redis_node_t *node);
 static void evs_redis_conn_greet_timeout(evs_redis_node_t *node);
@@ -53,7 +44,7 @@ static void evs_redis_conn_silence(evs_redis_node_t *node);
 static void evs_redis_conn_ignore(evs_redis_node_t *node);
 static void evs_redis_conn_read(evs_redis_node_t *node);
 static void evs_redis_conn_flush(evs_redis_node_t *node);
-static void evs_redis_conn_eof(evs_redis_node_t *node, ngx_err_t err);
+static void evs_redis_conn_eof(evs_redis_node_t *node);
 static void evs_redis_conn_drop(evs_redis_node_t *node);
 static ngx_msec_t evs_redis_conn_backoff(evs_redis_node_t *node);
 static void evs_redis_conn_read_handler(ngx_event_t *rev);
@@ -128,78 +119,21 @@ evs_redis_conn_init(evs_redis_node_t *node)
 void
 evs_redis_conn_write(evs_redis_node_t *node)
 {
-    size_t             total;
-    ssize_t            n;
-    ngx_iovec_t        vec;
-    ngx_event_t       *wev;
-    struct iovec       iovs[EVS_REDIS_WRITE_IOVS];
-    ngx_connection_t  *c;
-
-    c = node->connection;
-
-    if (c == NULL || node->broken || node->state == &evs_redis_connecting) {
+    if (node->connection == NULL || node->broken) {
         return;
     }
 
-    wev = c->write;
-    total = 0;
+    if (evs_redis_socket_write(node) != NGX_OK) {
+        node->broken = 1;
 
-    vec.iovs = iovs;
-    vec.nalloc = EVS_REDIS_WRITE_IOVS;
-
-    while (wev->ready) {
-
-        evs_redis_pipeline_gather(node, &vec);
-
-        if (vec.count == 0) {
-            return;
-        }
-
-        if (total >= EVS_REDIS_WRITE_TURN) {
-
-            /* the others' turn; no event would come of itself */
-
-            ngx_post_event(wev, &ngx_posted_next_events);
-            return;
-        }
-
-        n = ngx_writev(c, &vec);
-
-        if (n == NGX_ERROR) {
-            node->err = ngx_socket_errno;
-            goto broken;
-        }
-
-        if (n == NGX_AGAIN) {
-            wev->ready = 0;
-            break;
-        }
-
-        if ((size_t) n < vec.size) {
-            wev->ready = 0;
-        }
-
-        total += (size_t) n;
-
-        evs_redis_pipeline_wrote(node, (size_t) n);
-
-        if (node->state == &evs_redis_ready && !node->timer.timer_set) {
-            ngx_add_timer(&node->timer, node->conf->command_timeout);
-        }
-    }
-
-    if (ngx_handle_write_event(wev, 0) == NGX_OK) {
-        return;
-    }
-
-    node->err = 0;
-
-broken:
-
-    node->broken = 1;
-
-    if (!node->flush.posted) {
         ngx_post_event(&node->flush, &ngx_posted_events);
+        return;
+    }
+
+    if (node->state == &evs_redis_ready
+        && !node->timer.timer_set && !ngx_queue_empty(&node->sent))
+    {
+        ngx_add_timer(&node->timer, node->conf->command_timeout);
     }
 }
 
@@ -242,10 +176,10 @@ evs_redis_conn_lose(evs_redis_node_t *node, evs_redis_reason_e reason,
 
         /*
          * Only a connection that was of use ends a row of failures: a server
-         * may greet us and then send every command elsewhere.
+         * may greet us and then send commands elsewhere.
          */
 
-        if (node->useful
+        if ((node->useful && reason == EVS_REDIS_SILENT)
             || ngx_current_msec - node->greeted_at > conf->reconnect_max)
         {
             node->attempts = 0;
@@ -349,9 +283,10 @@ evs_redis_conn_resolved(evs_redis_node_t *node)
 static void
 evs_redis_conn_open(evs_redis_node_t *node)
 {
-    ngx_int_t  rc;
-    ngx_str_t  why;
-    ngx_err_t  err;
+    ngx_int_t          rc;
+    ngx_str_t          why;
+    ngx_err_t          err;
+    evs_redis_addr_t  *addr;
 
     evs_redis_conn_enter(node, &evs_redis_connecting,
                          node->conf->connect_timeout);
@@ -359,12 +294,15 @@ evs_redis_conn_open(evs_redis_node_t *node)
     node->broken = 0;
     node->useful = 0;
 
+    addr = &node->addrs[node->addr];
+
     ngx_set_errno(0);
 
-    rc = evs_redis_conn_socket(node, &node->addrs[node->addr], &why);
+    rc = evs_redis_socket_open(node, addr, evs_redis_conn_read_handler,
+                               evs_redis_conn_write_handler, &why);
 
     if (rc == NGX_ERROR) {
-        err = ngx_errno;
+        err = ngx_socket_errno;
         evs_redis_conn_lose(node, EVS_REDIS_SILENT, err, &why);
         return;
     }
@@ -375,170 +313,22 @@ evs_redis_conn_open(evs_redis_node_t *node)
 }
 
 
-/*
- * As ngx_event_connect_peer(), but a failure is only reported: that one logs
- * every attempt.  NGX_OK: connected; NGX_AGAIN: on its way; NGX_ERROR, why
- * and errno tell.
- */
-
-static ngx_int_t
-evs_redis_conn_socket(evs_redis_node_t *node, evs_redis_addr_t *addr,
-    ngx_str_t *why)
-{
-    int                rc;
-    ngx_socket_t       s;
-    ngx_connection_t  *c;
-
-    s = ngx_socket(addr->sockaddr.sockaddr.sa_family, SOCK_STREAM, 0);
-
-    if (s == (ngx_socket_t) -1) {
-        ngx_str_set(why, "socket() failed");
-        return NGX_ERROR;
-    }
-
-    c = ngx_get_connection(s, &node->log);
-
-    if (c == NULL) {
-        (void) ngx_close_socket(s);
-
-        ngx_set_errno(0);
-        ngx_str_set(why, "worker_connections are used up");
-        return NGX_ERROR;
-    }
-
-    node->connection = c;
-
-    c->type = SOCK_STREAM;
-    c->data = node;
-    c->log = &node->log;
-    c->log_error = NGX_ERROR_INFO;
-
-    c->recv = ngx_recv;
-    c->send = ngx_send;
-    c->recv_chain = ngx_recv_chain;
-    c->send_chain = ngx_send_chain;
-
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = evs_redis_conn_read_handler;
-    c->write->handler = evs_redis_conn_write_handler;
-
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-    c->start_time = ngx_current_msec;
-    node->log.connection = c->number;
-
-    if (ngx_nonblocking(s) == -1) {
-        ngx_str_set(why, ngx_nonblocking_n " failed");
-        return NGX_ERROR;
-    }
-
-    evs_redis_conn_options(node, s, addr->sockaddr.sockaddr.sa_family);
-
-    if (ngx_add_conn && ngx_add_conn(c) == NGX_ERROR) {
-        ngx_str_set(why, "adding the connection's events failed");
-        return NGX_ERROR;
-    }
-
-    rc = connect(s, &addr->sockaddr.sockaddr, addr->socklen);
-
-    /* a unix socket whose queue is full says EAGAIN: that's a failure too */
-
-    if (rc == -1 && ngx_socket_errno != NGX_EINPROGRESS) {
-        ngx_str_set(why, "connect() failed");
-        return NGX_ERROR;
-    }
-
-    if (evs_redis_conn_events(c, rc == -1 ? NGX_AGAIN : NGX_OK) != NGX_OK) {
-        ngx_str_set(why, "adding the connection's events failed");
-        return NGX_ERROR;
-    }
-
-    return rc == -1 ? NGX_AGAIN : NGX_OK;
-}
-
-
-static void
-evs_redis_conn_options(evs_redis_node_t *node, ngx_socket_t s, int family)
-{
-    int  on;
-
-    on = 1;
-
-    if (family == AF_UNIX) {
-        return;
-    }
-
-    if (setsockopt(s, IPPROTO_TCP, TCP_NODELAY,
-                   (const void *) &on, sizeof(int))
-        == -1)
-    {
-        ngx_log_error(NGX_LOG_ALERT, &node->log, ngx_socket_errno,
-                      "setsockopt(TCP_NODELAY) failed, ignored");
-    }
-
-    if (setsockopt(s, SOL_SOCKET, SO_KEEPALIVE,
-                   (const void *) &on, sizeof(int))
-        == -1)
-    {
-        ngx_log_error(NGX_LOG_ALERT, &node->log, ngx_socket_errno,
-                      "setsockopt(SO_KEEPALIVE) failed, ignored");
-    }
-}
-
-
-static ngx_int_t
-evs_redis_conn_events(ngx_connection_t *c, ngx_int_t rc)
-{
-    ngx_int_t  event;
-
-    if (rc == NGX_OK) {
-        c->write->ready = 1;
-    }
-
-    if (ngx_add_conn) {
-        return NGX_OK;
-    }
-
-    event = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
-                                                    : NGX_LEVEL_EVENT;
-
-    if (ngx_add_event(c->read, NGX_READ_EVENT, event) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (rc == NGX_AGAIN) {
-        return ngx_add_event(c->write, NGX_WRITE_EVENT, event);
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 evs_redis_conn_opened(evs_redis_node_t *node)
 {
     static ngx_str_t  failed = ngx_string("connect() failed");
     static ngx_str_t  memory = ngx_string("no memory");
 
-    int                err;
-    socklen_t          len;
-    ngx_connection_t  *c;
+    ngx_err_t  err;
 
-    c = node->connection;
-
-    err = 0;
-    len = sizeof(int);
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
+    err = evs_redis_socket_error(node->connection);
 
     if (err) {
         evs_redis_conn_lose(node, EVS_REDIS_SILENT, err, &failed);
         return;
     }
 
-    if (!c->write->ready) {
+    if (!node->connection->write->ready) {
         return;
     }
 
@@ -613,42 +403,9 @@ evs_redis_conn_ignore(evs_redis_node_t *node)
 static void
 evs_redis_conn_read(evs_redis_node_t *node)
 {
-    size_t             total;
-    ssize_t            n;
-    ngx_event_t       *rev;
-    ngx_connection_t  *c;
-
-    c = node->connection;
-    rev = c->read;
-
-    for (total = 0; total < EVS_REDIS_READ_TURN; total += (size_t) n) {
-
-        n = c->recv(c, node->buffer, EVS_REDIS_READ_BUFFER);
-
-        if (n == NGX_AGAIN) {
-
-            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-                evs_redis_conn_eof(node, 0);
-            }
-
-            return;
-        }
-
-        if (n == NGX_ERROR || n == 0) {
-            evs_redis_conn_eof(node, n ? ngx_socket_errno : 0);
-            return;
-        }
-
-        node->heard_at = ngx_current_msec;
-
-        if (evs_redis_reply_feed(node, node->buffer, (size_t) n) != NGX_OK) {
-            return;
-        }
+    if (evs_redis_socket_read(node) == NGX_ERROR) {
+        evs_redis_conn_eof(node);
     }
-
-    /* more may lie in the socket, for which no event would come */
-
-    ngx_post_event(rev, &ngx_posted_next_events);
 }
 
 
@@ -664,25 +421,23 @@ evs_redis_conn_flush(evs_redis_node_t *node)
 
 
 static void
-evs_redis_conn_eof(evs_redis_node_t *node, ngx_err_t err)
+evs_redis_conn_eof(evs_redis_node_t *node)
 {
     static ngx_str_t  why = ngx_string("the connection was closed");
 
-    if (err == 0 && node->state == &evs_redis_ready && node->live == 0) {
-
-        /*
-         * Redis closes idle connections, and that's nothing to warn of: if it
-         * is gone indeed, then the next attempt will say so.
-         */
-
-        node->logged = EVS_REDIS_SILENT;
-        evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
-        node->logged = EVS_REDIS_UP;
-
+    if (node->err || node->state != &evs_redis_ready || node->live) {
+        evs_redis_conn_lose(node, EVS_REDIS_SILENT, node->err, &why);
         return;
     }
 
-    evs_redis_conn_lose(node, EVS_REDIS_SILENT, err, &why);
+    /*
+     * Redis closes idle connections, and that's nothing to warn of: if it is
+     * gone indeed, then the next attempt will say so.
+     */
+
+    node->logged = EVS_REDIS_SILENT;
+    evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
+    node->logged = EVS_REDIS_UP;
 }
 
 

@@ -318,28 +318,28 @@ evs_redis_info_maxmemory(evs_redis_node_t *node, const ngx_str_t *value)
 static void
 evs_redis_info_policy(evs_redis_node_t *node, const ngx_str_t *value)
 {
-    node->info.evicts = !evs_redis_text_is(value, "noeviction");
+    node->info.evicts = evs_redis_text_is(value, "noeviction") ? 0 : 1;
 }
 
 
 static void
 evs_redis_info_loading(evs_redis_node_t *node, const ngx_str_t *value)
 {
-    node->info.loading = evs_redis_text_is(value, "1");
+    node->info.loading = evs_redis_text_is(value, "1") ? 1 : 0;
 }
 
 
 static void
 evs_redis_info_aof(evs_redis_node_t *node, const ngx_str_t *value)
 {
-    node->info.no_aof = evs_redis_text_is(value, "0");
+    node->info.no_aof = evs_redis_text_is(value, "0") ? 1 : 0;
 }
 
 
 static void
 evs_redis_info_role(evs_redis_node_t *node, const ngx_str_t *value)
 {
-    node->info.replica = evs_redis_text_is(value, "slave");
+    node->info.replica = evs_redis_text_is(value, "slave") ? 1 : 0;
 }
 
 

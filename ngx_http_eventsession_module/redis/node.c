@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "redis/command.h"
 #include "redis/conf.h"
 #include "redis/conn.h"
 #include "redis/node.h"
@@ -36,6 +37,7 @@ static struct {
     evs_redis_node_t  **nodes;
     ngx_uint_t          n;
     u_char             *buffer;     /* what is read goes through here */
+    ngx_uint_t          ended;
 } evs_redis_process;
 
 
@@ -59,6 +61,10 @@ evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
     size_t              size;
     ngx_uint_t          n;
     evs_redis_node_t   *node, **nodes;
+
+    if (evs_redis_process.ended) {
+        return NULL;
+    }
 
     if (conf->index >= evs_redis_process.n) {
 
@@ -104,6 +110,8 @@ evs_redis_exit(ngx_cycle_t *cycle)
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
                    "eventsession: %ui redis nodes end", evs_redis_process.n);
 
+    evs_redis_process.ended = 1;
+
     /* a handler may still cancel commands of any node */
 
     for (i = 0; i < evs_redis_process.n; i++) {
@@ -126,7 +134,9 @@ evs_redis_exit(ngx_cycle_t *cycle)
         ngx_free(evs_redis_process.buffer);
     }
 
-    ngx_memzero(&evs_redis_process, sizeof(evs_redis_process));
+    evs_redis_process.nodes = NULL;
+    evs_redis_process.n = 0;
+    evs_redis_process.buffer = NULL;
 }
 
 
@@ -345,7 +355,7 @@ evs_redis_node_free(evs_redis_node_t *node)
         evs_redis_wait_cancel(wait);
     }
 
-    evs_redis_pipeline_free(node);
+    evs_redis_cmd_destroy_all(node);
 
     ngx_free(node->addrs);
     ngx_free(node);

@@ -1,8 +1,9 @@
 
 /*
  * A node from the inside, for the files of redis/ only: what they share, and
- * who owns which part of it.  The commands' part belongs to pipeline.c, the
- * connection's to conn.c and greet.c, the reply's to reply.c.
+ * who owns which part of it.  The commands' part belongs to pipeline.c,
+ * command.c and deadline.c, the connection's to conn.c, socket.c, resolve.c
+ * and greet.c, the reply's to reply.c.
  */
 
 
@@ -24,9 +25,6 @@
 #define EVS_REDIS_READ_BUFFER   65536
 
 #define EVS_REDIS_GREETING_MAX  5      /* AUTH, SELECT, 3 INFO */
-
-#define EVS_REDIS_RETRY_MIN     50     /* ms between two tries of a command */
-#define EVS_REDIS_RETRY_MAX     1000   /*    that Redis can't take now */
 
 
 /* why a node is down; indexes evs_redis_reasons[] of node.c */

@@ -2,10 +2,10 @@
 /*
  * The commands of a node, from their commit to their end.
  *
- * Bytes lie in blocks, counted by the commands in them; the order on the wire
- * is the order of node->pending, not that of the blocks.  So nothing is ever
- * moved: not after a partial write, nor when a command in the middle is
- * cancelled, tried again, or sent again on the next connection.
+ * The order on the wire is the order of node->pending, not that of the blocks
+ * in which the bytes lie.  So nothing is ever moved: not after a partial
+ * write, nor when a command in the middle is cancelled, tried again, or sent
+ * again on the next connection.
  */
 
 
@@ -20,9 +20,6 @@
 
 
 void evs_redis_pipeline_init(evs_redis_node_t *node);
-
-/* Frees the memory; no command may be left. */
-void evs_redis_pipeline_free(evs_redis_node_t *node);
 
 /*
  * As evs_redis_commit(), but goes before everything pending, is forgotten

@@ -63,6 +63,14 @@ evs_redis_resolve(evs_redis_node_t *node)
     ctx->handler = evs_redis_resolve_handler;
     ctx->data = node;
     ctx->timeout = node->conf->resolver_timeout;
+
+    if (ctx->timeout == 0) {
+
+        /* the resolver would ask for ever */
+
+        ctx->timeout = node->conf->connect_timeout;
+    }
+
     ctx->cancelable = 1;
 
     node->resolve = ctx;
