@@ -56,7 +56,7 @@ typedef struct {
 
 typedef struct {
     uint64_t           prefix;   /* the first bytes, set to sort by */
-    u_char            *at;       /* in the text */
+    u_char            *at;       /* its quote in the text */
     u_char            *data;     /* decoded; NULL: it lies at names->text + */
     size_t             offset;
     size_t             len;

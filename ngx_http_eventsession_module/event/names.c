@@ -110,13 +110,13 @@ evs_json_name_add(evs_json_t *json, u_char *start, u_char *last,
         }
 
         if (memchr(name->data, '\0', name->len) != NULL) {
-            return evs_json_fail(json, start, "a name without \\u0000");
+            return evs_json_fail(json, start - 1, "a name without \\u0000");
         }
     }
 
     entry = &names->names[names->used.count++];
 
-    entry->at = start;
+    entry->at = start - 1;
     entry->data = escaped ? NULL : start;
     entry->offset = names->used.len;
     entry->len = name->len;

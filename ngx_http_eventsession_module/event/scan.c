@@ -375,7 +375,7 @@ evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
         }
 
         if (key != EVS_SCAN_KEY_OTHER && evs_scan_has(m, key)) {
-            return evs_json_fail(json, name + 1, EVS_LEX_DUPLICATE);
+            return evs_json_fail(json, name, EVS_LEX_DUPLICATE);
         }
 
         m->seen |= 1u << key;
@@ -647,6 +647,7 @@ static ngx_int_t
 evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry)
 {
+    u_char            *last;
     ngx_int_t          rc;
     ngx_str_t          text;
     evs_json_value_t  *value;
@@ -670,14 +671,18 @@ evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
 
     } else if (value->type == EVS_JSON_STRING) {
         text.data = value->start + 1;
-        text.len = entry->timestamp.text.len - 2;
+        last = value->last - 1;
 
-        if (value->escaped
-            && evs_json_decode(&scan->json, text.data, value->last - 1, &text)
-               != NGX_OK)
-        {
-            return NGX_ABORT;
+        if (value->escaped) {
+
+            /* no date-time needs an escape: it is kept without them */
+
+            last = evs_json_unescape(text.data, last);
+            *last = '"';
+            entry->timestamp.text.len = (size_t) (last + 1 - value->start);
         }
+
+        text.len = (size_t) (last - text.data);
 
         rc = evs_time_string(text.data, text.len, &entry->timestamp.us);
     }

@@ -18,9 +18,6 @@
 #define EVS_TIME_US_DIGITS   17
 
 /* the same in numbers */
-#define EVS_TIME_S_BELOW     100000000000ULL
-#define EVS_TIME_MS_BELOW    100000000000000ULL
-#define EVS_TIME_US_BELOW    100000000000000000ULL
 
 /* no value with more digits than this is in range, whatever its unit */
 #define EVS_TIME_MAX_DIGITS  21
@@ -77,17 +74,7 @@ evs_time_number(const u_char *text, size_t len, int64_t *us)
         return evs_time_decimal(text, len, us);
     }
 
-    if (value < EVS_TIME_S_BELOW) {
-        value *= 1000000;
-
-    } else if (value < EVS_TIME_MS_BELOW) {
-        value *= 1000;
-
-    } else if (value >= EVS_TIME_US_BELOW) {
-        value /= 1000;
-    }
-
-    *us = (int64_t) value;
+    *us = evs_time_integer(value);
 
     return NGX_OK;
 }

@@ -19,6 +19,27 @@
 #define EVS_TIME_MIN_US   (-62167219200000000LL)
 
 
+/* below which an integer is a number of seconds, of ms, of µs */
+#define EVS_TIME_S_BELOW   100000000000ULL
+#define EVS_TIME_MS_BELOW  100000000000000ULL
+#define EVS_TIME_US_BELOW  100000000000000000ULL
+
+/* The µs of an integer timestamp. */
+static ngx_inline int64_t
+evs_time_integer(uint64_t value)
+{
+    if (value < EVS_TIME_S_BELOW) {
+        return (int64_t) (value * 1000000);
+    }
+
+    if (value < EVS_TIME_MS_BELOW) {
+        return (int64_t) (value * 1000);
+    }
+
+    return (int64_t) (value < EVS_TIME_US_BELOW ? value : value / 1000);
+}
+
+
 /*
  * A JSON number (the caller has checked its grammar): value * unit, cut to µs,
  * exactly, without going through a double; fractions and exponents of any

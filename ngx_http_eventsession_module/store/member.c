@@ -361,8 +361,9 @@ evs_member_read_varint(u_char *p, u_char *last, size_t *n)
 ngx_int_t
 evs_member_us(const evs_member_t *member, int64_t *us)
 {
-    u_char     buf[EVS_MEMBER_NUMBER_MAX], *last;
-    ngx_str_t  text;
+    u_char      buf[EVS_MEMBER_NUMBER_MAX], *last;
+    ngx_str_t   text;
+    ngx_uint_t  code;
 
     if (member->type != EVS_ENTRY_EVENT) {
         *us = (int64_t) (evs_member_read_integer(member->text.data + 1, 8)
@@ -371,21 +372,29 @@ evs_member_us(const evs_member_t *member, int64_t *us)
     }
 
     text = member->timestamp;
+    code = member->code & EVS_MEMBER_TS_MASK;
 
-    if ((member->code & EVS_MEMBER_TS_MASK) != EVS_MEMBER_TS_TEXT) {
-        last = evs_member_timestamp(buf, member);
-        return evs_time_number(buf, (size_t) (last - buf), us);
+    if (code == EVS_MEMBER_TS_TEXT) {
+
+        if (text.data[0] != '"') {
+            return evs_time_number(text.data, text.len, us);
+        }
+
+        if (text.len < 2) {
+            return NGX_DECLINED;
+        }
+
+        return evs_time_string(text.data + 1, text.len - 2, us);
     }
 
-    if (text.data[0] != '"') {
-        return evs_time_number(text.data, text.len, us);
+    if (code <= EVS_MEMBER_TS_DECIMAL) {
+        *us = evs_time_integer(evs_member_read_integer(text.data, code));
+        return NGX_OK;
     }
 
-    if (text.len < 2) {
-        return NGX_DECLINED;
-    }
+    last = evs_member_timestamp(buf, member);
 
-    return evs_time_string(text.data + 1, text.len - 2, us);
+    return evs_time_number(buf, (size_t) (last - buf), us);
 }
 
 
