@@ -33,10 +33,25 @@ use Time::HiRes qw(time);
 
 
 # Options: timeout in seconds for each thing that is waited for (10); rcvbuf
-# in bytes, for slow readers.
+# in bytes, for slow readers; socket, one that is connected already.
 
 sub connect {
     my ($class, $port, %options) = @_;
+
+    my $socket = $options{socket} // tcp($port, %options);
+
+    return bless {
+        socket  => $socket,
+        select  => IO::Select->new($socket),
+        timeout => $options{timeout} // 10,
+        port    => $port,
+        in      => '',
+    }, $class;
+}
+
+
+sub tcp {
+    my ($port, %options) = @_;
 
     my $socket = IO::Socket::INET->new(Proto => 'tcp') or croak $!;
 
@@ -47,13 +62,7 @@ sub connect {
     $socket->connect(Socket::pack_sockaddr_in($port,
         Socket::inet_aton('127.0.0.1'))) or croak "port $port: $!";
 
-    return bless {
-        socket  => $socket,
-        select  => IO::Select->new($socket),
-        timeout => $options{timeout} // 10,
-        port    => $port,
-        in      => '',
-    }, $class;
+    return $socket;
 }
 
 

@@ -11,6 +11,7 @@ package EventSession::Nginx;
 #         main          => '...',
 #         locations     => '...',        # instead of conf/eventsession.conf
 #         log_level     => 'info',
+#         echo          => 1,            # the module of ECHO=1 builds
 #         connections   => 1024);
 #
 #     my ($fine, $text) = $nginx->conf_test;    # nginx -t
@@ -56,8 +57,14 @@ my $module = $ENV{EVS_MODULE}
 $binary = "$root/$binary" if $binary =~ m{^[^/].*/};
 $module = "$root/$module" if $module !~ m{^/};
 
+# beside the one of the same variant; make test builds both
+(my $echo = $module) =~ s{(?<!-echo)(/objs/[^/]+)$}{-echo$1};
+
 # not in the path of those who are not root
 $ENV{PATH} .= ':/usr/sbin:/sbin';
+
+# nginx would take it for sockets to inherit
+delete $ENV{NGINX};
 
 my $slow = $ENV{EVS_VALGRIND} ? 20 : $ENV{EVS_SANITIZE} ? 4 : 1;
 
@@ -100,7 +107,12 @@ sub conf {
         : 'eventsession_redis ' . (ref($o{redis}) ? $o{redis}->url : $o{redis})
             . ' ' . ($o{redis_options} // '') . ';';
 
-    my $locations = $o{locations} // "include $root/conf/eventsession.conf;";
+    my $load = $o{echo} ? $echo : $module;
+
+    croak "no $load: `make build ECHO=1` builds it" if !-f $load;
+
+    my $locations = $o{locations} // "include $root/conf/eventsession.conf;"
+        . ($ENV{EVS_ECHO} ? "include $root/conf/echo.conf;" : '');
 
     return <<END;
 daemon off;
@@ -109,7 +121,7 @@ $user
 worker_processes $o{workers};
 pid nginx.pid;
 error_log error.log $o{log_level};
-load_module $module;
+load_module $load;
 $o{main}
 
 events {

@@ -64,7 +64,7 @@ use constant {
 
 # Options: headers => [ 'Name: value' ] to add, or to replace those that are
 # sent otherwise (an empty value leaves one out); method, timeout, pong,
-# answer, blocking, rcvbuf, and more => bytes right behind the request.
+# answer, blocking, rcvbuf, socket, and more => bytes right behind the request.
 
 sub connect {
     my ($class, $port, $path, %options) = @_;
