@@ -24,7 +24,7 @@ typedef enum {
 typedef struct {
     int64_t            us;       /* µs since the epoch, what it is ordered by */
     ngx_str_t          text;     /* as it came: a JSON number, or a JSON string
-                                    with its quotes */
+                                    with its quotes, without escapes */
 } evs_timestamp_t;
 
 

@@ -351,6 +351,10 @@ evs_json_object(evs_json_t *json)
     ngx_int_t               rc;
     evs_json_names_mark_t   mark;
 
+    if (json->names == NULL) {
+        return evs_json_fail(json, json->pos, "a value without objects");
+    }
+
     if (evs_json_enter(json) != NGX_OK) {
         return NGX_ERROR;
     }

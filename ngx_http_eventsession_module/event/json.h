@@ -67,6 +67,7 @@ typedef struct {
 } evs_json_value_t;
 
 
+/* names == NULL: an object is a fault */
 void evs_json_init(evs_json_t *json, u_char *text, size_t len,
     evs_json_names_t *names);
 
@@ -86,13 +87,6 @@ void evs_json_place(const u_char *start, const u_char *at, ngx_uint_t *line,
  * what is no longer there.
  */
 void evs_json_settle(evs_json_t *json, const u_char *at);
-
-/*
- * A decoded copy of the inside of a checked string, for text that must stay
- * as it came; it lasts until the next call.  NGX_OK or NGX_ABORT.
- */
-ngx_int_t evs_json_decode(evs_json_t *json, const u_char *start,
-    const u_char *last, ngx_str_t *text);
 
 /*
  * Takes the blanks and the commas before ] and } out of a checked container,

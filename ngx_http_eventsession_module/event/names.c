@@ -22,6 +22,7 @@
 #define EVS_NAMES_KEEP   (128 * 1024)
 
 
+static ngx_int_t evs_names_decode(evs_json_names_t *names, ngx_str_t *name);
 static void *evs_names_alloc(size_t size);
 static ngx_int_t evs_names_grow(void **buf, size_t *size, size_t used,
     size_t need);
@@ -64,6 +65,10 @@ evs_json_names_destroy(evs_json_names_t *names)
 void
 evs_json_names_reset(evs_json_names_t *names)
 {
+    if (names == NULL) {
+        return;
+    }
+
     names->used.count = 0;
     names->used.len = 0;
 
@@ -105,7 +110,7 @@ evs_json_name_add(evs_json_t *json, u_char *start, u_char *last,
 
     if (escaped) {
 
-        if (evs_json_decode(json, start, last, name) != NGX_OK) {
+        if (evs_names_decode(names, name) != NGX_OK) {
             return NGX_ABORT;
         }
 
@@ -134,34 +139,6 @@ evs_json_name_drop(evs_json_names_t *names)
 {
     names->used.count--;
     names->used.len = names->names[names->used.count].offset;
-}
-
-
-ngx_int_t
-evs_json_decode(evs_json_t *json, const u_char *start, const u_char *last,
-    ngx_str_t *text)
-{
-    size_t             len;
-    evs_json_names_t  *names;
-
-    names = json->names;
-    len = (size_t) (last - start);
-
-    if (names->text_size - names->used.len <= len
-        && evs_names_grow((void **) &names->text, &names->text_size,
-                          names->used.len, len + 1)
-           != NGX_OK)
-    {
-        return NGX_ABORT;
-    }
-
-    text->data = names->text + names->used.len;
-    ngx_memcpy(text->data, start, len);
-
-    text->len = (size_t) (evs_json_unescape(text->data, text->data + len)
-                          - text->data);
-
-    return NGX_OK;
 }
 
 
@@ -198,6 +175,31 @@ evs_json_names_check(evs_json_t *json, const evs_json_names_mark_t *mark)
     if (mark->count == 0) {
         evs_json_names_reset(names);
     }
+
+    return NGX_OK;
+}
+
+
+/* The name decoded, behind the text that is in use. */
+
+static ngx_int_t
+evs_names_decode(evs_json_names_t *names, ngx_str_t *name)
+{
+    u_char  *p;
+
+    if (names->text_size - names->used.len < name->len
+        && evs_names_grow((void **) &names->text, &names->text_size,
+                          names->used.len, name->len)
+           != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    p = names->text + names->used.len;
+    ngx_memcpy(p, name->data, name->len);
+
+    name->data = p;
+    name->len = (size_t) (evs_json_unescape(p, p + name->len) - p);
 
     return NGX_OK;
 }

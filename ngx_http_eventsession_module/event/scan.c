@@ -550,25 +550,20 @@ evs_scan_value(evs_json_t *json, u_char *p, evs_json_value_t *value)
 }
 
 
-/* NGX_OK, NGX_DECLINED (the fault is told) or NGX_ABORT, as all that follow. */
+/* NGX_OK, or NGX_DECLINED: the fault is told.  So do all that follow. */
 
 static ngx_int_t
 evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 {
-    ngx_int_t  rc;
-
     ngx_str_null(&entry->name);
     ngx_str_null(&entry->id);
     ngx_str_null(&entry->category);
     ngx_str_null(&entry->data);
 
-    if (evs_scan_type(scan, m, entry) != NGX_OK) {
+    if (evs_scan_type(scan, m, entry) != NGX_OK
+        || evs_scan_timestamp(scan, m, entry) != NGX_OK)
+    {
         return NGX_DECLINED;
-    }
-
-    rc = evs_scan_timestamp(scan, m, entry);
-    if (rc != NGX_OK) {
-        return rc;
     }
 
     if (evs_scan_has(m, EVS_SCAN_KEY_SESSION)
@@ -647,7 +642,6 @@ static ngx_int_t
 evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry)
 {
-    u_char            *last;
     ngx_int_t          rc;
     ngx_str_t          text;
     evs_json_value_t  *value;
@@ -670,19 +664,15 @@ evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
                              &entry->timestamp.us);
 
     } else if (value->type == EVS_JSON_STRING) {
-        text.data = value->start + 1;
-        last = value->last - 1;
+        evs_scan_decoded(scan, value, &text);
 
         if (value->escaped) {
 
             /* no date-time needs an escape: it is kept without them */
 
-            last = evs_json_unescape(text.data, last);
-            *last = '"';
-            entry->timestamp.text.len = (size_t) (last + 1 - value->start);
+            text.data[text.len] = '"';
+            entry->timestamp.text.len = text.len + 2;
         }
-
-        text.len = (size_t) (last - text.data);
 
         rc = evs_time_string(text.data, text.len, &entry->timestamp.us);
     }
@@ -869,7 +859,7 @@ evs_scan_data(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 }
 
 
-/* Both change the text of an entry that is read to its end. */
+/* Both may change the text, of an entry that was read to its end. */
 
 static void
 evs_scan_decoded(evs_scan_t *scan, const evs_json_value_t *value,

@@ -12,12 +12,10 @@
 #include "event/time.h"
 
 
-/* a value below 10^DIGITS is in seconds, ms or µs; else in ns */
+/* EVS_TIME_*_BELOW as powers of ten */
 #define EVS_TIME_S_DIGITS    11
 #define EVS_TIME_MS_DIGITS   14
 #define EVS_TIME_US_DIGITS   17
-
-/* the same in numbers */
 
 /* no value with more digits than this is in range, whatever its unit */
 #define EVS_TIME_MAX_DIGITS  21
