@@ -52,7 +52,7 @@ DEB_SRC = build/src/nginx
 SRC = $(if $(NGINX_SRC),$(NGINX_SRC),$(if \
     $(call on,$(SANITIZE)),$(DEB_SRC),$(DEV_SRC)))
 
-NGINX = $(if $(NGINX_SRC)$(call on,$(SANITIZE)),$(DIR)/objs/nginx,nginx)
+NGINX_BIN = $(if $(NGINX_SRC)$(call on,$(SANITIZE)),$(DIR)/objs/nginx,nginx)
 
 CC_OPT = -g -O2 -fPIC -fstack-protector-strong -Wformat \
     -Werror=format-security -Wdate-time -D_FORTIFY_SOURCE=2 \
@@ -81,7 +81,7 @@ SOURCES = $(sort $(wildcard ngx_http_eventsession_module/*.[ch] \
 INPUTS = $(SRC) $(CC_OPT) $(LD_OPT) $(SOURCES)
 
 export CC_OPT LD_OPT
-export PORT WORKERS RUNDIR REDIS MODULE NGINX ECHO
+export PORT WORKERS RUNDIR REDIS
 
 
 build: $(MODULE)
@@ -100,7 +100,7 @@ $(DIR)/objs/inputs: FORCE | $(filter $(DEB_SRC),$(SRC))
 	@mkdir -p $(@D)
 	@echo '$(INPUTS)' | cmp -s - $@ || echo '$(INPUTS)' > $@
 
-nginx: $(filter-out nginx,$(NGINX))
+nginx: $(filter-out nginx,$(NGINX_BIN))
 
 $(DIR)/objs/nginx: $(DIR)/objs/configured
 	@+$(MAKE) -s -C $(DIR) -f objs/Makefile objs/nginx
@@ -110,10 +110,18 @@ $(DEB_SRC):
 	@tools/nginx-source $$(. /etc/os-release; echo $$VERSION_CODENAME) $@
 
 
+# what the scripts are told
+
+ENV = EVS_NGINX='$(NGINX_BIN)' EVS_MODULE='$(MODULE)' \
+    EVS_UNIT='$(DIR)/unit' EVS_ECHO='$(call on,$(ECHO))' \
+    EVS_SANITIZE='$(call on,$(SANITIZE))' \
+    EVS_VALGRIND='$(call on,$(VALGRIND))' JOBS='$(JOBS)'
+
+
 run:
 	@tools/deps run
 	@+$(MAKE) -s --no-print-directory $(MODULE) nginx
-	@tools/run
+	@exec env $(ENV) tools/run
 
 
 # Unit tests and fuzz targets: the pure rooms, compiled with the sanitizers
@@ -158,7 +166,7 @@ $(REPLAYS): $(DIR)/unit/replay_%: $(DIR)/unit/t/unit/fuzz_%.o \
 unit:
 	@tools/deps test
 	@+$(MAKE) -s --no-print-directory unit-built
-	@$(TEST_ENV) tools/test $(UNITS) $(if $(FUZZERS),t/fuzz_corpora.t)
+	@$(ENV) tools/test $(UNITS) $(if $(FUZZERS),t/fuzz_corpora.t)
 
 unit-built: $(UNITS) $(REPLAYS)
 
@@ -181,20 +189,18 @@ build/fuzz/fuzz_$(1) -max_total_time=$(FUZZ_TIME) -print_final_stats=1 \
 endef
 
 
-# T=t/foo.t for one file, T=t/unit/test_foo.c for one unit
+# T=t/foo.t for one file, T=t/unit/test_foo.c for one unit.  The tests of
+# WebSocket frames need an endpoint that echoes: a module of its own beside the
+# one that is tested.
 
 TESTS = $(if $(T),$(patsubst t/unit/%.c,$(DIR)/unit/%,$(T)),$(UNITS) \
     $(sort $(wildcard t/*.t)))
 
-TEST_ENV = EVS_NGINX='$(NGINX)' EVS_MODULE='$(MODULE)' \
-    EVS_UNIT='$(DIR)/unit' EVS_ECHO='$(call on,$(ECHO))' \
-    EVS_SANITIZE='$(call on,$(SANITIZE))' \
-    EVS_VALGRIND='$(call on,$(VALGRIND))' JOBS='$(JOBS)'
-
 test:
 	@tools/deps test $(if $(call on,$(VALGRIND)),valgrind)
 	@+$(MAKE) -s --no-print-directory $(MODULE) nginx unit-built
-	@$(TEST_ENV) tools/test $(TESTS)
+	@+$(MAKE) -s --no-print-directory ECHO=1 build > /dev/null
+	@$(ENV) tools/test $(TESTS)
 
 
 lint:
@@ -202,10 +208,18 @@ lint:
 	@+$(MAKE) -s --no-print-directory $(DIR)/objs/configured
 	@tools/lint $(DIR) $(SRC)
 
+# what the pure rooms cost, optimised as the module is
+
+BENCHES = $(patsubst bench/%.c,$(DIR)/bench/%,$(wildcard bench/*.c))
+
 bench:
 	@tools/deps run
-	@+$(MAKE) -s --no-print-directory $(MODULE) nginx
-	@bench/run
+	@+$(MAKE) -s --no-print-directory $(BENCHES)
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+$(DIR)/bench/%: bench/%.c $(PURE) $(SOURCES) $(DIR)/objs/configured
+	@mkdir -p $(@D)
+	@gcc -O2 -std=gnu99 -I$(ROOM) -It/unit $(NGINX_INCS) -o $@ $< $(PURE)
 
 deps:
 	@tools/deps run test lint
