@@ -17,8 +17,8 @@ package EventSession::Load;
 #     $load->run_until(sub { … }, 10);     # until it is true, or so long
 #     $load->run_acked(1000);              # until so many more messages are
 #                                          # acknowledged
-#     ok_answered($load);       # no new messages; a test that those under way
-#                               # on an open connection get their answer
+#     ok_answered($load);       # no new messages: tests that those under way
+#                               # get their answer, and hangs up
 #     ok_kept($load);           # tests what GET /session/<id> has, see there
 #
 #     $load->acked; $load->errors; $load->dropped; $load->codes;
@@ -337,6 +337,8 @@ sub ok_answered {
 
     Test::More::is(scalar(@{ $self->{problems} }), 0, 'and the right one')
         or Test::More::diag(join("\n", splice(@{ $self->{problems} }, 0, 20)));
+
+    $self->hang_up;
 }
 
 
