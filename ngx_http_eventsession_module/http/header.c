@@ -12,8 +12,15 @@
 #include "proto/ws_handshake.h"
 
 
+typedef ngx_uint_t (*ngx_http_eventsession_header_has_pt)(
+    const ngx_str_t *value, const char *token);
+
+
 static ngx_table_elt_t *ngx_http_eventsession_header_next(
     ngx_list_part_t **part, ngx_uint_t *i, const char *name);
+static ngx_uint_t ngx_http_eventsession_header_list(ngx_http_request_t *r,
+    const char *name, const char *token,
+    ngx_http_eventsession_header_has_pt has);
 
 
 /* The next header of that name; the walk begins at *part, 0. */
@@ -63,8 +70,46 @@ ngx_http_eventsession_header_in(ngx_http_request_t *r, const char *name)
 
 
 ngx_uint_t
+ngx_http_eventsession_header_count(ngx_http_request_t *r, const char *name)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+
+    i = 0;
+    part = &r->headers_in.headers.part;
+
+    for (n = 0;
+         ngx_http_eventsession_header_next(&part, &i, name) != NULL;
+         n++)
+    {
+        /* void */
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
 ngx_http_eventsession_header_has(ngx_http_request_t *r, const char *name,
     const char *token)
+{
+    return ngx_http_eventsession_header_list(r, name, token,
+                                             evs_ws_has_token);
+}
+
+
+ngx_uint_t
+ngx_http_eventsession_header_has_protocol(ngx_http_request_t *r,
+    const char *name, const char *protocol)
+{
+    return ngx_http_eventsession_header_list(r, name, protocol,
+                                             evs_ws_has_protocol);
+}
+
+
+static ngx_uint_t
+ngx_http_eventsession_header_list(ngx_http_request_t *r, const char *name,
+    const char *token, ngx_http_eventsession_header_has_pt has)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -80,7 +125,7 @@ ngx_http_eventsession_header_has(ngx_http_request_t *r, const char *name,
             return 0;
         }
 
-        if (evs_ws_has_token(&h->value, token)) {
+        if (has(&h->value, token)) {
             return 1;
         }
     }

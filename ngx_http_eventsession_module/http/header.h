@@ -20,12 +20,18 @@
 ngx_str_t *ngx_http_eventsession_header_in(ngx_http_request_t *r,
     const char *name);
 
+/* How many request headers have that name. */
+ngx_uint_t ngx_http_eventsession_header_count(ngx_http_request_t *r,
+    const char *name);
+
 /*
  * Whether one of the request's headers of that name has the token in its
- * comma-separated list: 1 or 0.
+ * comma-separated list, in any case; or the subprotocol, in its own: 1 or 0.
  */
 ngx_uint_t ngx_http_eventsession_header_has(ngx_http_request_t *r,
     const char *name, const char *token);
+ngx_uint_t ngx_http_eventsession_header_has_protocol(ngx_http_request_t *r,
+    const char *name, const char *protocol);
 
 /*
  * Adds a header to the response; the value must live as long as the request.

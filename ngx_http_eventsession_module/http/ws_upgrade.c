@@ -77,9 +77,12 @@ ngx_http_eventsession_ws_handshake(ngx_http_request_t *r,
 
     value = ngx_http_eventsession_header_in(r, "sec-websocket-key");
 
-    if (value == NULL || evs_ws_key_check(value) != NGX_OK) {
+    if (value == NULL || evs_ws_key_check(value) != NGX_OK
+        || ngx_http_eventsession_header_count(r, "sec-websocket-key") != 1)
+    {
         return ngx_http_eventsession_problem(r, NGX_HTTP_BAD_REQUEST,
-                  "Sec-WebSocket-Key must be 16 bytes in base64");
+                  "there must be one Sec-WebSocket-Key, of 16 bytes in "
+                  "base64");
     }
 
     *key = *value;
@@ -105,7 +108,11 @@ ngx_http_eventsession_ws_not_upgrade(ngx_http_request_t *r,
     static const ngx_str_t  upgrade = ngx_string("websocket");
     static const ngx_str_t  version = ngx_string("13");
 
-    if (ngx_http_eventsession_header_out(r, "Upgrade", &upgrade) != NGX_OK
+    /* HTTP/2 has no headers of connections: a reply with one is malformed */
+
+    if ((r->http_version < NGX_HTTP_VERSION_20
+         && ngx_http_eventsession_header_out(r, "Upgrade", &upgrade)
+            != NGX_OK)
         || ngx_http_eventsession_header_out(r, "Sec-WebSocket-Version",
                                             &version)
            != NGX_OK)
@@ -124,8 +131,8 @@ ngx_http_eventsession_ws_not_upgrade(ngx_http_request_t *r,
 ngx_uint_t
 ngx_http_eventsession_ws_offers(ngx_http_request_t *r, const char *protocol)
 {
-    return ngx_http_eventsession_header_has(r, "sec-websocket-protocol",
-                                            protocol);
+    return ngx_http_eventsession_header_has_protocol(r,
+                                         "sec-websocket-protocol", protocol);
 }
 
 

@@ -20,8 +20,16 @@
 #define EVS_WS_GUID       "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
+typedef ngx_uint_t (*evs_ws_equal_pt)(const u_char *p, const u_char *last,
+    const char *token);
+
+
+static ngx_uint_t evs_ws_list_has(const ngx_str_t *value, const char *token,
+    evs_ws_equal_pt equal);
 static ngx_uint_t evs_ws_token_equal(const u_char *p, const u_char *last,
     const char *token);
+static ngx_uint_t evs_ws_protocol_equal(const u_char *p, const u_char *last,
+    const char *protocol);
 
 
 /*
@@ -80,6 +88,21 @@ evs_ws_accept(u_char *p, const ngx_str_t *key)
 ngx_uint_t
 evs_ws_has_token(const ngx_str_t *value, const char *token)
 {
+    return evs_ws_list_has(value, token, evs_ws_token_equal);
+}
+
+
+ngx_uint_t
+evs_ws_has_protocol(const ngx_str_t *value, const char *protocol)
+{
+    return evs_ws_list_has(value, protocol, evs_ws_protocol_equal);
+}
+
+
+static ngx_uint_t
+evs_ws_list_has(const ngx_str_t *value, const char *token,
+    evs_ws_equal_pt equal)
+{
     u_char  *p, *end, *last, *start;
 
     p = value->data;
@@ -103,7 +126,7 @@ evs_ws_has_token(const ngx_str_t *value, const char *token)
             end--;
         }
 
-        if (end > start && evs_ws_token_equal(start, end, token)) {
+        if (end > start && equal(start, end, token)) {
             return 1;
         }
     }
@@ -122,4 +145,16 @@ evs_ws_token_equal(const u_char *p, const u_char *last, const char *token)
     }
 
     return p == last && *token == '\0';
+}
+
+
+static ngx_uint_t
+evs_ws_protocol_equal(const u_char *p, const u_char *last,
+    const char *protocol)
+{
+    size_t  len;
+
+    len = ngx_strlen(protocol);
+
+    return (size_t) (last - p) == len && ngx_memcmp(p, protocol, len) == 0;
 }

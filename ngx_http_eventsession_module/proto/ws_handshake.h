@@ -26,5 +26,11 @@ void evs_ws_accept(u_char *p, const ngx_str_t *key);
  */
 ngx_uint_t evs_ws_has_token(const ngx_str_t *value, const char *token);
 
+/*
+ * The same for Sec-WebSocket-Protocol, whose names are case-sensitive: the
+ * one that is chosen must be one that was offered, byte for byte (4.1, 6).
+ */
+ngx_uint_t evs_ws_has_protocol(const ngx_str_t *value, const char *protocol);
+
 
 #endif /* _EVS_WS_HANDSHAKE_H_INCLUDED_ */
