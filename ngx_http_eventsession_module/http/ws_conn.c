@@ -55,6 +55,7 @@ static void ngx_http_eventsession_ws_fault(ngx_http_eventsession_ws_t *ws,
     evs_ws_event_t *event);
 static ngx_int_t ngx_http_eventsession_ws_send_close(
     ngx_http_eventsession_ws_t *ws);
+static void ngx_http_eventsession_ws_shut(ngx_http_eventsession_ws_t *ws);
 static u_char *ngx_http_eventsession_ws_room(ngx_http_eventsession_ws_t *ws,
     size_t size);
 static ngx_int_t ngx_http_eventsession_ws_flush(
@@ -316,10 +317,8 @@ ngx_http_eventsession_ws_progress(ngx_http_eventsession_ws_t *ws)
          * input would reset the connection and take the Close with it
          */
 
-        if (ws->fault && !ws->shut && ws->connection->ssl == NULL) {
-            ws->shut = 1;
-            (void) ngx_shutdown_socket(ws->connection->fd,
-                                       NGX_WRITE_SHUTDOWN);
+        if (ws->fault && !ws->shut) {
+            ngx_http_eventsession_ws_shut(ws);
         }
     }
 
@@ -607,6 +606,30 @@ ngx_http_eventsession_ws_send_close(ngx_http_eventsession_ws_t *ws)
     }
 
     return NGX_OK;
+}
+
+
+/* Ends the stream to the client; what it still sends can be read. */
+
+static void
+ngx_http_eventsession_ws_shut(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_connection_t  *c;
+
+    c = ws->connection;
+    ws->shut = 1;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        (void) SSL_shutdown(c->ssl->connection);
+        ERR_clear_error();
+
+        c->ssl->no_send_shutdown = 1;
+        c->ssl->no_wait_shutdown = 1;
+    }
+#endif
+
+    (void) ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN);
 }
 
 
