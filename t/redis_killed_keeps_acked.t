@@ -13,7 +13,6 @@ use lib 't/lib';
 use EventSession;
 use EventSession::Load;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $t     = EventSession->new;
 my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
@@ -21,21 +20,10 @@ my $nginx = $t->nginx(redis => $redis, workers => 2);
 my $load  = EventSession::Load->new($nginx, clients => 50, resending => 50);
 
 
-# With everysec Redis answers without having written as long as an fsync, at
-# the begin of each second, is under way: what a kill then loses is not ours
-# to keep.
-
-sub synced {
-    return 0 if abs(time() - int(time()) - 0.5) > 0.2;
-
-    return $redis->cli('INFO', 'persistence') =~ /aof_pending_bio_fsync:0/;
-}
-
-
 for my $round (1, 2) {
     ok($load->run_acked(1000), "clients write, round $round");
 
-    ok($load->run_until(\&synced), 'nothing waits for the disk');
+    ok($load->run_until(sub { $redis->synced }), 'nothing waits for the disk');
 
     $redis->kill9;
     $load->run(0.2);

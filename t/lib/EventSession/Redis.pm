@@ -12,6 +12,8 @@ package EventSession::Redis;
 #     $redis->cli('ZCARD', 'es:{…}');      # its reply; dies on an error
 #     $redis->restart;  $redis->stop;  $redis->kill9;  $redis->start_again;
 #     $redis->freeze;   $redis->thaw;      # SIGSTOP, SIGCONT
+#     $redis->synced;                      # a kill -9 now would lose nothing
+#     $redis->start_again(loading => 1);   # returns while it still loads
 #
 # By default it keeps everything in memory and evicts nothing.  A reply is a
 # string or number, undef for nil, an array reference for an array; arguments
@@ -74,7 +76,7 @@ sub free_port {
 
 
 sub start_again {
-    my ($self) = @_;
+    my ($self, %options) = @_;
 
     croak 'this Redis is running' if $self->{process}
         && $self->{process}->alive;
@@ -96,16 +98,17 @@ sub start_again {
     $self->{process} = EventSession::Process->spawn(
         [ 'redis-server', $conf ], output => "$self->{dir}/output");
 
-    $self->wait_ready(20);
+    $self->wait_ready(20, $options{loading});
 
     return $self;
 }
 
 
-# Answers PING, or says NOAUTH; a Redis that still loads does neither.
+# Answers PING, or says NOAUTH; a Redis that still loads does neither, but
+# that may be what is waited for.
 
 sub wait_ready {
-    my ($self, $seconds) = @_;
+    my ($self, $seconds, $loading) = @_;
 
     my $end = time() + $seconds;
 
@@ -113,6 +116,7 @@ sub wait_ready {
         my $reply = eval { $self->raw('PING') };
 
         return if defined $reply && $reply =~ /^(?:\+|-NO(?:AUTH|PERM))/;
+        return if defined $reply && $loading && $reply =~ /^-LOADING/;
 
         if (!$self->{process}->alive || time() > $end) {
             croak "redis-server did not start:\n" . $self->log;
@@ -176,6 +180,19 @@ sub restart {
 
 sub freeze { $_[0]{process}->signal('STOP') }
 sub thaw   { $_[0]{process}->signal('CONT') }
+
+
+# With "appendfsync everysec" Redis answers without having written as long as
+# an fsync, at the begin of each second, is under way: what a kill then loses
+# is Redis' own.  True when that isn't so now.
+
+sub synced {
+    my ($self) = @_;
+
+    return 0 if abs(time() - int(time()) - 0.5) > 0.2;
+
+    return $self->cli('INFO', 'persistence') =~ /aof_pending_bio_fsync:0/;
+}
 
 
 # A Redis is left behind with its last reference: none at the end of a test.
