@@ -11,6 +11,7 @@ package EventSession::Load;
 #         sessions  => 10,      # that all of them write to
 #         window    => 8,       # messages of each without an answer, at most
 #         batch     => 5,       # events in a message, at most
+#         sndbuf    => 16384,   # of the client's socket; else the kernel's
 #         path      => '/ws');
 #
 #     $load->run(0.5);                     # for so long, in seconds
@@ -32,6 +33,7 @@ use warnings;
 
 use Exporter 'import';
 use IO::Select;
+use Socket qw(SOL_SOCKET SO_SNDBUF);
 use Test::More ();
 use Time::HiRes qw(time);
 
@@ -86,11 +88,14 @@ sub errors   { $_[0]{errors} }
 sub dropped  { $_[0]{dropped} }
 sub codes    { $_[0]{codes} }
 
-sub sids     { @{ $_[0]{sids} } }
-sub sent     { my $n = 0; $n += @{ $_->{messages} } for @{ $_[0]{all} }; $n }
-sub under_way { my $n = 0; $n += @{ $_->{sent} } for @{ $_[0]{all} }; $n }
+sub sids { @{ $_[0]{sids} } }
+
+# messages that were begun, so far
+sub begun { my $n = 0; $n += @{ $_->{messages} } for @{ $_[0]{all} }; $n }
+
+# clients that are connected, and those of them whose socket is full
 sub connected { scalar(grep { $_->{ws} } @{ $_[0]{all} }) }
-sub unsent   { scalar(grep { $_->{ws} && $_->{ws}->unsent } @{ $_[0]{all} }) }
+sub stuck { scalar(grep { $_->{ws} && $_->{ws}->unsent } @{ $_[0]{all} }) }
 
 
 sub run {
@@ -176,6 +181,9 @@ sub open_client {
         $client->{later} = time() + 0.05;
         return;
     }
+
+    setsockopt($ws->socket, SOL_SOCKET, SO_SNDBUF, $self->{sndbuf})
+        if $self->{sndbuf};
 
     $client->{ws}       = $ws;
     $client->{answered} = 0;

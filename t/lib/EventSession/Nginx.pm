@@ -8,6 +8,7 @@ package EventSession::Nginx;
 #         workers       => 2,
 #         http          => 'eventsession_ping 1s;',    # added to each block
 #         server        => '...',
+#         listen        => 'rcvbuf=64k', # parameters of the listen directive
 #         main          => '...',
 #         locations     => '...',        # instead of conf/eventsession.conf
 #         log_level     => 'info',
@@ -98,7 +99,7 @@ sub url  { "http://127.0.0.1:$_[0]{port}" }
 sub conf {
     my ($self) = @_;
 
-    my %o = (map({ $_ => $self->{$_} // '' } qw(main http server)), %$self);
+    my %o = (map({ $_ => $self->{$_} // '' } qw(main http server listen)), %$self);
 
     # the workers of root's nginx would be somebody else, without access here
     my $user = $> == 0 ? 'user root;' : '';
@@ -140,7 +141,7 @@ http {
     $o{http}
 
     server {
-        listen 127.0.0.1:$o{port};
+        listen 127.0.0.1:$o{port} $o{listen};
         server_name localhost;
         $o{server}
         $locations
