@@ -469,7 +469,8 @@ for my $case ([ '', '' ], [ 'a b', 'a%20b' ], [ 'a/b', 'a/b' ],
 
     my $ws = $nginx->ws("/any?sessionId=$form");
 
-    like($ws->message, qr/^\{"error":"param sessionId must be 1 to 128 [^"]*"\}$/,
+    like($ws->message,
+        qr/^\{"error":"param sessionId must be 1 to 128 [^"]*"\}$/,
         "any: not '$form'");
     is($ws->close_code, 1008, "any: not '$form', 1008");
 }
