@@ -1,9 +1,14 @@
 
 /*
- * An id is the time in µs, made to grow strictly in this process, and a
+ * An id is the time in ticks, made to grow strictly in this process, and a
  * random number that this process drew for itself: two events are one only
- * if two processes drew the same of 2^24 numbers and took the same µs for
+ * if two processes drew the same of 2^24 numbers and took the same tick for
  * the same name and timestamp in the same session.
+ *
+ * A message of many entries takes as many ticks as it has entries, and what
+ * other processes get meanwhile would come before its last ones.  So a tick is
+ * much shorter than the time that an entry costs: all ids of a message have
+ * passed before it can be acknowledged.
  */
 
 
@@ -16,6 +21,7 @@
 
 
 #define EVS_ID_TIME_LEN      7
+#define EVS_ID_TICKS         16     /* a µs: 56 bits last until 2112 */
 #define EVS_ID_INSTANCE_LEN  (EVS_MEMBER_ID_LEN - EVS_ID_TIME_LEN)
 
 
@@ -54,7 +60,7 @@ evs_id_begin(evs_id_t *id)
 
     now = (uint64_t) tv.tv_sec * 1000000 + (uint64_t) tv.tv_usec;
 
-    id->us = ngx_max(now, process->last + 1);
+    id->ticks = ngx_max(now * EVS_ID_TICKS, process->last + 1);
 
     ngx_memcpy(id->text + EVS_ID_TIME_LEN, process->instance,
                EVS_ID_INSTANCE_LEN);
@@ -66,13 +72,13 @@ evs_id_begin(evs_id_t *id)
 void
 evs_id_next(evs_id_t *id)
 {
-    uint64_t    us;
+    uint64_t    ticks;
     ngx_uint_t  i;
 
-    us = id->us++;
+    ticks = id->ticks++;
 
-    for (i = EVS_ID_TIME_LEN; i-- != 0; us >>= 8) {
-        id->text[i] = (u_char) us;
+    for (i = EVS_ID_TIME_LEN; i-- != 0; ticks >>= 8) {
+        id->text[i] = (u_char) ticks;
     }
 }
 
@@ -80,5 +86,5 @@ evs_id_next(evs_id_t *id)
 void
 evs_id_end(const evs_id_t *id)
 {
-    evs_id_process.last = id->us;
+    evs_id_process.last = id->ticks;
 }

@@ -19,7 +19,7 @@
  * first, evs_id_next() for each, evs_id_end() when the message is kept.
  */
 typedef struct {
-    uint64_t           us;
+    uint64_t           ticks;         /* of the next one */
     u_char             text[EVS_MEMBER_ID_LEN];   /* the last one given */
 } evs_id_t;
 

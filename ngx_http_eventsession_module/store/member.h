@@ -3,9 +3,9 @@
  * The member of a session's sorted set: one entry, compact, saying its own
  * format.  All numbers are big-endian.
  *
- *   byte 0   0x01  EVENT with an id of ours: 7 bytes of µs since the epoch,
- *                  strictly growing in a process, and 3 bytes that tell
- *                  processes apart.  It makes equal events distinct, and
+ *   byte 0   0x01  EVENT with an id of ours: 7 bytes of 1/16 µs since the
+ *                  epoch, strictly growing in a process, and 3 bytes that
+ *                  tell processes apart.  It makes equal events distinct, and
  *                  orders those of one timestamp as they came
  *            0x02  EVENT with a client's id: 1 byte of length, the id
  *            0x03  SESSION_START: 8 bytes of biased µs.  Score -inf, so that
