@@ -288,7 +288,7 @@ ngx_http_eventsession_ws_progress(ngx_http_eventsession_ws_t *ws)
 
     if (ws->state == NGX_HTTP_EVENTSESSION_WS_OPEN
         && ws->stash == NULL && ws->parser.opcode == 0
-        && !ws->app->pending(ws))
+        && !ws->connection->read->ready && !ws->app->pending(ws))
     {
         ws->app->drained(ws);
     }

@@ -54,7 +54,8 @@ ngx_http_eventsession_ws_handshake(ngx_http_request_t *r,
 
     if (!ngx_http_eventsession_header_has(r, "upgrade", "websocket")
         || r->http_version < NGX_HTTP_VERSION_11
-        || r->http_version >= NGX_HTTP_VERSION_20)
+        || r->http_version >= NGX_HTTP_VERSION_20
+        || r != r->main)
     {
         return ngx_http_eventsession_ws_not_upgrade(r,
                   "this endpoint speaks WebSocket: HTTP/1.1 with "
