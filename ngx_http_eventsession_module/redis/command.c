@@ -177,6 +177,10 @@ evs_redis_cmd_release(evs_redis_cmd_t *cmd)
     evs_redis_block_unref(node, cmd->block);
     cmd->block = NULL;
 
+    if (cmd->greeting) {
+        return;
+    }
+
     node->inflight -= cmd->len;
 
     evs_redis_node_wake(node);

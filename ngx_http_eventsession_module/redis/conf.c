@@ -203,5 +203,9 @@ evs_redis_conf_time(ngx_conf_t *cf, const char *option, ngx_str_t *value,
 static ngx_uint_t
 evs_redis_str_same(const ngx_str_t *a, const ngx_str_t *b)
 {
-    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+    if (a->len != b->len) {
+        return 0;
+    }
+
+    return a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0;
 }

@@ -204,16 +204,6 @@ evs_redis_conn_lose(evs_redis_node_t *node, evs_redis_reason_e reason,
 }
 
 
-ngx_int_t
-evs_redis_conn_reset(evs_redis_node_t *node)
-{
-    node->attempts = 0;
-    node->tries = 0;
-
-    return evs_redis_resolve_start_up(node);
-}
-
-
 void
 evs_redis_conn_close(evs_redis_node_t *node)
 {

@@ -18,9 +18,6 @@
 /* Begins to connect; the node has no connection yet.  NGX_OK or NGX_ERROR. */
 ngx_int_t evs_redis_conn_init(evs_redis_node_t *node);
 
-/* The node's conf is another one: its addresses count from now on. */
-ngx_int_t evs_redis_conn_reset(evs_redis_node_t *node);
-
 /* node->addrs are as fresh as they get: goes on to connect. */
 void evs_redis_conn_resolved(evs_redis_node_t *node);
 

@@ -26,8 +26,6 @@ typedef struct {
 
 static evs_redis_node_t *evs_redis_node_create(ngx_cycle_t *cycle,
     evs_redis_conf_t *conf);
-static void evs_redis_node_change(evs_redis_node_t *node, ngx_cycle_t *cycle,
-    evs_redis_conf_t *conf);
 static void evs_redis_node_free(evs_redis_node_t *node);
 static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
 
@@ -62,11 +60,11 @@ evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
     ngx_uint_t          n;
     evs_redis_node_t   *node, **nodes;
 
-    if (evs_redis_process.ended) {
-        return NULL;
-    }
-
     if (conf->index >= evs_redis_process.n) {
+
+        if (evs_redis_process.ended) {
+            return NULL;
+        }
 
         n = conf->index + 1;
         size = sizeof(evs_redis_node_t *);
@@ -88,14 +86,9 @@ evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
 
     node = evs_redis_process.nodes[conf->index];
 
-    if (node == NULL) {
+    if (node == NULL && !evs_redis_process.ended) {
         node = evs_redis_node_create(cycle, conf);
         evs_redis_process.nodes[conf->index] = node;
-        return node;
-    }
-
-    if (node->conf != conf && !node->ended) {
-        evs_redis_node_change(node, cycle, conf);
     }
 
     return node;
@@ -314,32 +307,6 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
     }
 
     return node;
-}
-
-
-/*
- * A reload without worker processes: the old conf goes away with its cycle,
- * the node and its commands stay.
- */
-
-static void
-evs_redis_node_change(evs_redis_node_t *node, ngx_cycle_t *cycle,
-    evs_redis_conf_t *conf)
-{
-    static ngx_str_t  why = ngx_string("the configuration has changed");
-
-    ngx_uint_t        same;
-
-    same = evs_redis_conf_same(node->conf, conf);
-
-    node->conf = conf;
-    node->log.file = cycle->log->file;
-    node->log.next = cycle->log->next;
-    node->log.log_level = cycle->log->log_level;
-
-    if (!same && evs_redis_conn_reset(node) == NGX_OK) {
-        evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
-    }
 }
 
 

@@ -114,6 +114,10 @@ evs_redis_pipeline_greet(evs_redis_node_t *node, u_char *last,
 
     cmd->greeting = 1;
 
+    /* it is nobody's load */
+
+    node->inflight -= cmd->len;
+
     ngx_queue_insert_head(&node->pending, &cmd->queue);
 
     return NGX_OK;
