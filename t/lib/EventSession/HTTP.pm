@@ -28,7 +28,7 @@ use warnings;
 use Carp;
 use IO::Select;
 use IO::Socket::INET;
-use Socket qw(SOL_SOCKET SO_RCVBUF);
+use Socket qw(IPPROTO_TCP SOL_SOCKET SO_RCVBUF TCP_NODELAY);
 use Time::HiRes qw(time);
 
 
@@ -61,6 +61,10 @@ sub tcp {
 
     $socket->connect(Socket::pack_sockaddr_in($port,
         Socket::inet_aton('127.0.0.1'))) or croak "port $port: $!";
+
+    # small messages in a row don't wait for delayed ACKs
+
+    setsockopt($socket, IPPROTO_TCP, TCP_NODELAY, 1);
 
     return $socket;
 }
