@@ -99,7 +99,7 @@ sub url  { "http://127.0.0.1:$_[0]{port}" }
 sub conf {
     my ($self) = @_;
 
-    my %o = (map({ $_ => $self->{$_} // '' } qw(main http server listen)), %$self);
+    my %o = (main => '', http => '', server => '', listen => '', %$self);
 
     # the workers of root's nginx would be somebody else, without access here
     my $user = $> == 0 ? 'user root;' : '';
