@@ -94,9 +94,6 @@ u_char *evs_json_string_end(evs_json_t *json, u_char *p, ngx_uint_t *escaped);
 ngx_int_t evs_json_name_add(evs_json_t *json, u_char *start, u_char *last,
     ngx_uint_t escaped, ngx_str_t *name);
 
-/* Takes the name that was added last away again. */
-void evs_json_name_drop(evs_json_names_t *names);
-
 /*
  * At the end of an object: whether the names added since mark was taken are
  * all different, NGX_OK or NGX_ERROR.  They are forgotten.

@@ -134,14 +134,6 @@ evs_json_name_add(evs_json_t *json, u_char *start, u_char *last,
 }
 
 
-void
-evs_json_name_drop(evs_json_names_t *names)
-{
-    names->used.count--;
-    names->used.len = names->names[names->used.count].offset;
-}
-
-
 ngx_int_t
 evs_json_names_check(evs_json_t *json, const evs_json_names_mark_t *mark)
 {

@@ -461,12 +461,6 @@ evs_scan_key(evs_scan_t *scan, u_char *p, ngx_uint_t *key)
         if (escaped) {
             *key = evs_scan_key_find(&name);
         }
-
-        /* of known keys a bit is kept */
-
-        if (*key != EVS_SCAN_KEY_OTHER) {
-            evs_json_name_drop(json->names);
-        }
     }
 
     p = evs_lex_blanks(p + 1, json->last);
