@@ -159,6 +159,34 @@ judge_number(const char *p, size_t len)
 }
 
 
+/* a number that was made a string could pass for a name */
+
+static int
+judge_names(json_t *value)
+{
+    void    *i;
+    size_t   n;
+
+    for (n = 0; n < json_array_size(value); n++) {
+        if (!judge_names(json_array_get(value, n))) {
+            return 0;
+        }
+    }
+
+    for (i = json_object_iter(value); i != NULL;
+         i = json_object_iter_next(value, i))
+    {
+        if (json_object_iter_key(i)[0] != 's'
+            || !judge_names(json_object_iter_value(i)))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /*
  * The tree of values as tagged strings; with the escapes as they were written
  * or decoded.  NULL: not JSON, or a number isn't one.
@@ -218,6 +246,11 @@ judge_tagged(const char *text, size_t len, int written)
 
     root = json_loadb(tagged, (size_t) (p - tagged), JUDGE_FLAGS, NULL);
     free(tagged);
+
+    if (root != NULL && !judge_names(root)) {
+        json_decref(root);
+        return NULL;
+    }
 
     return root;
 }

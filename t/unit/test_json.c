@@ -80,6 +80,8 @@ static const json_case_t  json_cases[] = {
     { "\"\\ud800\"", 0, 1, "surrogate pair", 0 },
     { "\"\\udc00\"", 0, 1, "surrogate pair", 0 },
     { "\"\\ud800\\ud800\"", 0, 1, "surrogate pair", 0 },
+    { "\"\\ud800\\ue000\"", 0, 1, "surrogate pair", 0 },
+    { "\"\\ud800\\udbff\"", 0, 1, "surrogate pair", 0 },
     { "\"\\ud800\\u00", 0, 1, "surrogate pair", 0 },
     { "\"\\ud800x\\udc00\"", 0, 1, "surrogate pair", 0 },
     { "\"ab\x01\"", 0, 3, "an escape in place of", 0 },

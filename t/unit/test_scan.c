@@ -26,6 +26,9 @@
     "{\"type\":\"EVENT\",\"timestamp\":1,\"name\":\"a\"" more "}"
 #define LINE    "EVENT 1000000 1 \"a\""
 
+#define DEEP_31                                                              \
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+
 #define AT      "invalid JSON at line 1, column "
 #define STAMP                                                                \
     "timestamp must be a number of seconds, milliseconds, microseconds or "  \
@@ -131,6 +134,11 @@ static const scan_case_t  scan_cases[] = {
     { "[1,2]", "entry 0: entry 0: must be an object\n" },
     { "[" EVENT("") ",[]]", LINE "\nentry 1: entry 1: must be an object\n" },
     { "[1,{\"a\"}]", "syntax: " AT "8: expected ':' after a name\n" },
+    { "[" EVENT("") "," DEEP_31 "," DEEP_31 "]",
+      LINE "\nentry 1: entry 1: must be an object\n" },
+    { "[" EVENT("") "," DEEP_31 ",[" DEEP_31 "]]",
+      LINE "\nsyntax: " AT "138: expected at most 32 arrays and objects in "
+      "each other\n" },
     { "[1,]]", "syntax: " AT "5: expected the end of the message\n" },
     { "[{},{\"type\":\"EVENT\"}]", "entry 0 type: entry 0: type is "
       "required\n" },
@@ -184,6 +192,8 @@ static const scan_case_t  scan_cases[] = {
       "entry 0 timestamp: entry 0: " STAMP },
     { "[{\"type\":\"SESSION_END\",\"timestamp\":1624422533.298001E0 }]",
       "END 1624422533298001 1624422533.298001E0\ndone 1\n" },
+    { "[{\"type\":\"SESSION_END\",\"timestamp\":16E8}]",
+      "END 1600000000000000 16E8\ndone 1\n" },
     { "[{\"type\":\"SESSION_END\",\"timestamp\":\"2021-06-23 04:28:53.303\"}]",
       "END 1624422533303000 \"2021-06-23 04:28:53.303\"\ndone 1\n" },
     { "[{\"type\":\"SESSION_END\",\"timestamp\":\"2021\\u002d06-23T04:28Z\"}]",
@@ -233,6 +243,8 @@ static const scan_case_t  scan_cases[] = {
       "entry 0 name: entry 0: name is longer than 12 bytes\n" },
     { "[{\"type\":\"EVENT\",\"timestamp\":1,\"name\":\"\\u0000\"}]",
       "entry 0 name: entry 0: name must not have \\u0000 in it\n" },
+    { "[{\"type\":\"EVENT\",\"timestamp\":1,\"name\":\"\\u0010\\u0001\"}]",
+      "EVENT 1000000 1 \"\\u0010\\u0001\"\ndone 1\n" },
     { "[{\"type\":\"EVENT\",\"timestamp\":1,\"name\":\"\\\\u0000\"}]",
       "EVENT 1000000 1 \"\\\\u0000\"\ndone 1\n" },
 
@@ -692,10 +704,7 @@ test_memory_returned(void **state)
             p += sprintf(p, "\"type\":\"EVENT\",\"name\":\"\","
                             "\"timestamp\":1}]");
 
-        } else if (n == 1) {
-            p += sprintf(p, "}");
-
-        } else {
+        } else if (n == 2) {
             p = text + sprintf(text, "[{\"type\":\"EVENT\",\"name\":\"\","
                                      "\"timestamp\":\"2021-01-01T00:00:00."
                                      "%01000000d\\u0030\"}]", 0);
