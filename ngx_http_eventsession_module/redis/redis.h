@@ -57,16 +57,17 @@ typedef struct {
 typedef struct {
     /*
      * Each element of an array reply, and a string reply itself, as it comes
-     * in from the socket; it is valid during the call.  data == NULL starts
-     * the reply again: forget what came before.  Must not call into the
-     * redis room.  NULL: elements are not wanted.
+     * in from the socket; it is valid during the call.  Arrays in arrays are
+     * flat, an integer is its text, nil is an empty string.  data == NULL
+     * starts the reply again: forget what came before.  Must not call into
+     * the redis room.  NULL: elements are not wanted.
      */
     void  (*element)(void *data, ngx_uint_t nreply, const ngx_str_t *element);
 
     /*
      * Once, when all nreplies are in (reply is the last one, or the first
      * error among them), or when the command is given up (ERROR, TIMEOUT,
-     * SHUTDOWN).  May commit and cancel other commands.
+     * SHUTDOWN).  May commit and cancel other commands; its own is gone.
      */
     void  (*done)(void *data, const evs_redis_reply_t *reply);
 } evs_redis_handlers_t;
@@ -74,7 +75,7 @@ typedef struct {
 
 /*
  * The node of a conf in this process; made, and its connection begun, at the
- * first call.  NULL: no memory.
+ * first call.  NULL: no memory, or the process ends.
  */
 evs_redis_node_t *evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf);
 
@@ -88,8 +89,9 @@ void evs_redis_exit(ngx_cycle_t *cycle);
 size_t evs_redis_inflight(const evs_redis_node_t *node);
 
 /*
- * Asks to be told once when inflight is at most low bytes: wait->handler is
- * posted.  The caller owns wait; evs_redis_wait_cancel() is idempotent.
+ * Asks to be told once when inflight is at most low bytes: wait->event is
+ * posted, maybe at once.  The caller owns wait and its event (and deletes it
+ * if it is posted); evs_redis_wait_cancel() is idempotent.
  */
 typedef struct {
     ngx_queue_t              queue;
@@ -105,13 +107,17 @@ void evs_redis_wait_cancel(evs_redis_wait_t *wait);
    or addresses, for a client to read. */
 const char *evs_redis_down(const evs_redis_node_t *node);
 
-/* Room for size bytes; nothing is changed until commit.  NULL: no memory. */
+/*
+ * Room for size bytes; nothing is changed until commit.  NULL: no memory, or
+ * the process ends.
+ */
 u_char *evs_redis_reserve(evs_redis_node_t *node, size_t size);
 
 /*
  * The bytes from the last reserve to last are commands with nreplies replies
- * in all.  They are given up timeout ms from now.  handlers must outlive the
- * command.  NULL: no memory, nothing was committed.
+ * in all.  They are given up timeout ms (at most a day) from now.  handlers
+ * must outlive the command.  NULL: no memory, or the process ends; nothing was
+ * committed.
  */
 evs_redis_cmd_t *evs_redis_commit(evs_redis_node_t *node, u_char *last,
     ngx_uint_t nreplies, ngx_msec_t timeout,

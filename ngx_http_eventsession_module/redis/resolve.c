@@ -102,29 +102,27 @@ evs_redis_resolve_cancel(evs_redis_node_t *node)
 static void
 evs_redis_resolve_handler(ngx_resolver_ctx_t *ctx)
 {
-    ngx_uint_t            i, naddrs;
+    ngx_uint_t            i;
+    const char           *why;
     evs_redis_addr_t     *to;
     evs_redis_node_t     *node;
     ngx_resolver_addr_t  *from;
 
     node = ctx->data;
+    why = NULL;
 
     if (ctx->state || ctx->naddrs == 0) {
-        evs_redis_resolve_cancel(node);
-        evs_redis_resolve_failed(node, ngx_resolver_strerror(ctx->state));
-        return;
+        why = ngx_resolver_strerror(ctx->state);
+        goto done;
     }
 
-    naddrs = ctx->naddrs;
-
-    to = evs_redis_resolve_addrs(node, naddrs);
+    to = evs_redis_resolve_addrs(node, ctx->naddrs);
     if (to == NULL) {
-        evs_redis_resolve_cancel(node);
-        evs_redis_resolve_failed(node, "no memory");
-        return;
+        why = "no memory";
+        goto done;
     }
 
-    for (i = 0; i < naddrs; i++) {
+    for (i = 0; i < ctx->naddrs; i++) {
         from = &ctx->addrs[i];
 
         ngx_memcpy(&to[i].sockaddr, from->sockaddr, from->socklen);
@@ -133,7 +131,16 @@ evs_redis_resolve_handler(ngx_resolver_ctx_t *ctx)
         ngx_inet_set_port(&to[i].sockaddr.sockaddr, node->conf->port);
     }
 
+done:
+
+    /* frees the ctx */
+
     evs_redis_resolve_cancel(node);
+
+    if (why) {
+        evs_redis_resolve_failed(node, why);
+        return;
+    }
 
     evs_redis_conn_resolved(node);
 }
