@@ -50,6 +50,9 @@ static void evs_redis_text_set(evs_redis_text_t *text, const u_char *data,
     size_t len);
 static ngx_int_t evs_redis_reply_whole(evs_redis_node_t *node);
 static ngx_int_t evs_redis_reply_end(evs_redis_node_t *node);
+static evs_redis_reason_e evs_redis_reply_reason(evs_redis_node_t *node);
+static void evs_redis_reply_fill(evs_redis_node_t *node,
+    evs_redis_reply_t *reply);
 static void evs_redis_reply_fault(evs_redis_node_t *node);
 
 
@@ -243,71 +246,80 @@ evs_redis_reply_whole(evs_redis_node_t *node)
 static ngx_int_t
 evs_redis_reply_end(evs_redis_node_t *node)
 {
-    ngx_str_t             text;
-    evs_redis_class_e     class;
-    evs_redis_reply_t     reply;
-    evs_redis_reason_e    reason;
-    evs_redis_incoming_t *incoming;
+    ngx_str_t          text;
+    evs_redis_class_e  class;
+    evs_redis_reply_t  reply;
 
-    incoming = &node->incoming;
-    class = incoming->class;
+    class = node->incoming.class;
 
-    ngx_memzero(&reply, sizeof(evs_redis_reply_t));
+    if (class == EVS_REDIS_RECONNECT || class == EVS_REDIS_AUTH) {
 
-    text.len = incoming->error.len;
-    text.data = incoming->error.data;
+        text.len = node->incoming.error.len;
+        text.data = node->incoming.error.data;
 
-    switch (class) {
-
-    case EVS_REDIS_RECONNECT:
-    case EVS_REDIS_AUTH:
-
-        reason = EVS_REDIS_CREDENTIALS;
-
-        if (class == EVS_REDIS_RECONNECT) {
-            reason = (text.data[0] == 'R') ? EVS_REDIS_REPLICA
-                                           : EVS_REDIS_MOVED;
-        }
-
-        evs_redis_conn_lose(node, reason, 0, &text);
+        evs_redis_conn_lose(node, evs_redis_reply_reason(node), 0, &text);
 
         return NGX_ERROR;
-
-    case EVS_REDIS_RETRY:
-
-        node->useful = 1;
-
-        evs_redis_reply_reset(node);
-        evs_redis_pipeline_delay(node);
-
-        return NGX_OK;
-
-    case EVS_REDIS_FINE:
-
-        reply.type = incoming->type;
-        reply.integer = incoming->integer;
-
-        if (reply.type == EVS_REDIS_STATUS) {
-            reply.str.len = incoming->status.len;
-            reply.str.data = incoming->status.data;
-        }
-
-        break;
-
-    default: /* EVS_REDIS_POISON, EVS_REDIS_FORBIDDEN */
-
-        reply.type = EVS_REDIS_ERROR;
-        reply.str = text;
-
-        evs_redis_reply_fault(node);
     }
 
     node->useful = 1;
 
+    if (class == EVS_REDIS_RETRY) {
+        evs_redis_reply_reset(node);
+        evs_redis_pipeline_delay(node);
+
+        return NGX_OK;
+    }
+
+    if (class != EVS_REDIS_FINE) {
+        evs_redis_reply_fault(node);
+    }
+
+    evs_redis_reply_fill(node, &reply);
     evs_redis_reply_reset(node);
     evs_redis_pipeline_done(node, &reply);
 
     return NGX_OK;
+}
+
+
+static evs_redis_reason_e
+evs_redis_reply_reason(evs_redis_node_t *node)
+{
+    if (node->incoming.class == EVS_REDIS_AUTH) {
+        return EVS_REDIS_CREDENTIALS;
+    }
+
+    /* READONLY, or MOVED and ASK */
+
+    return (node->incoming.error.data[0] == 'R') ? EVS_REDIS_REPLICA
+                                                 : EVS_REDIS_MOVED;
+}
+
+
+static void
+evs_redis_reply_fill(evs_redis_node_t *node, evs_redis_reply_t *reply)
+{
+    evs_redis_incoming_t  *incoming;
+
+    incoming = &node->incoming;
+
+    ngx_memzero(reply, sizeof(evs_redis_reply_t));
+
+    if (incoming->class != EVS_REDIS_FINE) {
+        reply->type = EVS_REDIS_ERROR;
+        reply->str.len = incoming->error.len;
+        reply->str.data = incoming->error.data;
+        return;
+    }
+
+    reply->type = incoming->type;
+    reply->integer = incoming->integer;
+
+    if (reply->type == EVS_REDIS_STATUS) {
+        reply->str.len = incoming->status.len;
+        reply->str.data = incoming->status.data;
+    }
 }
 
 

@@ -20,6 +20,8 @@ static ngx_uint_t evs_redis_url_scheme(const ngx_str_t *url,
     const char *scheme, ngx_str_t *rest);
 static ngx_int_t evs_redis_url_tcp(ngx_conf_t *cf, evs_redis_conf_t *conf,
     ngx_str_t *rest);
+static u_char *evs_redis_url_authority(u_char *start, u_char *last,
+    u_char **at);
 static ngx_int_t evs_redis_url_userinfo(ngx_conf_t *cf,
     evs_redis_conf_t *conf, u_char *start, u_char *last);
 static ngx_int_t evs_redis_url_host(ngx_conf_t *cf, evs_redis_conf_t *conf,
@@ -129,29 +131,12 @@ evs_redis_url_scheme(const ngx_str_t *url, const char *scheme, ngx_str_t *rest)
 static ngx_int_t
 evs_redis_url_tcp(ngx_conf_t *cf, evs_redis_conf_t *conf, ngx_str_t *rest)
 {
-    u_char     *p, *at, *host, *last, *end;
+    u_char     *at, *host, *last, *end;
     ngx_str_t   db;
 
     host = rest->data;
     last = rest->data + rest->len;
-
-    at = NULL;
-    end = NULL;
-
-    for (p = host; p < last; p++) {
-
-        if (*p == '@') {
-            at = p;
-        }
-
-        if (end == NULL && (*p == '/' || *p == '?' || *p == '#')) {
-            end = p;
-        }
-    }
-
-    if (end == NULL) {
-        end = last;
-    }
+    end = evs_redis_url_authority(host, last, &at);
 
     if (at && at > end) {
 
@@ -189,6 +174,31 @@ evs_redis_url_tcp(ngx_conf_t *cf, evs_redis_conf_t *conf, ngx_str_t *rest)
     }
 
     return evs_redis_url_host(cf, conf, host, end);
+}
+
+
+/* Returns the end of [userinfo@]host:port; *at is the last "@" of the URL. */
+
+static u_char *
+evs_redis_url_authority(u_char *start, u_char *last, u_char **at)
+{
+    u_char  *p, *end;
+
+    *at = NULL;
+    end = NULL;
+
+    for (p = start; p < last; p++) {
+
+        if (*p == '@') {
+            *at = p;
+        }
+
+        if (end == NULL && (*p == '/' || *p == '?' || *p == '#')) {
+            end = p;
+        }
+    }
+
+    return end ? end : last;
 }
 
 
