@@ -927,8 +927,10 @@ shows($sid, tree('null', 'null', event(1, 'a')), 'and is not stored');
 
 $sid = uuid();
 $ws  = ws($sid);
-$ws->text('[{"type":"SESSION_END","timestamp":1}]');
-$ws->frame(fin => 0, payload => '[' . event(1, 'half'));
+$ws->raw(EventSession::WS::frame_bytes(
+    payload => '[{"type":"SESSION_END","timestamp":1}]')
+    . EventSession::WS::frame_bytes(fin => 0,
+        payload => '[' . event(1, 'half')));
 answers_are($ws, 'half a message behind an END', '{"ack":1,"events":1}');
 $ws->frame(opcode => 0, payload => ']');
 answers_are($ws, 'and the other half', '{"ack":2,"events":1}',

@@ -73,6 +73,8 @@ struct ngx_http_eventsession_ws_s {
 
     ngx_event_t                             turn;      /* runs it later */
     ngx_msec_t                              received;  /* last time, in ms */
+    off_t                                   taken;     /* by the client, when
+                                                          last looked at */
 
     evs_ws_parser_t                         parser;
 

@@ -36,6 +36,8 @@ static void ngx_http_eventsession_ws_read_handler(ngx_event_t *rev);
 static void ngx_http_eventsession_ws_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_http_eventsession_ws_timer(
     ngx_http_eventsession_ws_t *ws);
+static ngx_uint_t ngx_http_eventsession_ws_taking(
+    ngx_http_eventsession_ws_t *ws);
 static void ngx_http_eventsession_ws_run(ngx_http_eventsession_ws_t *ws);
 static ngx_int_t ngx_http_eventsession_ws_progress(
     ngx_http_eventsession_ws_t *ws);
@@ -226,11 +228,19 @@ static ngx_int_t
 ngx_http_eventsession_ws_timer(ngx_http_eventsession_ws_t *ws)
 {
     ngx_msec_t         idle;
+    ngx_uint_t         taking;
     ngx_connection_t  *c;
 
     c = ws->connection;
+    taking = ngx_http_eventsession_ws_taking(ws);
 
     if (ws->state == NGX_HTTP_EVENTSESSION_WS_CLOSING) {
+
+        if (taking) {
+            ngx_add_timer(c->read, NGX_HTTP_EVENTSESSION_WS_LINGER);
+            return NGX_OK;
+        }
+
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "client did not finish the closing handshake");
         return NGX_ERROR;
@@ -253,6 +263,14 @@ ngx_http_eventsession_ws_timer(ngx_http_eventsession_ws_t *ws)
     }
 
     if (ws->pinged) {
+
+        if (taking) {
+
+            /* the ping is still on its way */
+
+            return NGX_OK;
+        }
+
         ngx_log_error(NGX_LOG_INFO, c->log, 0, "client did not answer a ping");
         return NGX_ERROR;
     }
@@ -260,6 +278,38 @@ ngx_http_eventsession_ws_timer(ngx_http_eventsession_ws_t *ws)
     ws->pinged = 1;
 
     return ngx_http_eventsession_ws_send(ws, EVS_WS_PING, NULL, 0);
+}
+
+
+/*
+ * Whether the client has taken some of the output since the last call, and has
+ * not come to its end yet: it is slow, but alive.  What its system has
+ * confirmed is what we sent without what still waits in our socket.
+ */
+
+static ngx_uint_t
+ngx_http_eventsession_ws_taking(ngx_http_eventsession_ws_t *ws)
+{
+    int                n;
+    off_t              taken;
+    ngx_uint_t         taking;
+    ngx_connection_t  *c;
+
+    n = 0;
+    c = ws->connection;
+
+#if (NGX_LINUX)
+    if (ioctl(c->fd, TIOCOUTQ, &n) == -1) {
+        n = 0;
+    }
+#endif
+
+    taken = c->sent - n;
+    taking = (taken > ws->taken && (n != 0 || ws->out_pos < ws->out_len));
+
+    ws->taken = taken;
+
+    return taking;
 }
 
 
