@@ -237,13 +237,14 @@ sub flush {
 }
 
 
-# Reads once what is there: a length, 0 at the end of the connection, undef
-# when there is nothing yet.
+# Reads once what is there, at most $size bytes: a length, 0 at the end of the
+# connection, undef when there is nothing yet.
 
 sub fill {
-    my ($self) = @_;
+    my ($self, $size) = @_;
 
-    my $n = sysread($self->{socket}, $self->{in}, 65536, length($self->{in}));
+    my $n = sysread($self->{socket}, $self->{in}, $size // 65536,
+        length($self->{in}));
 
     if (defined $n ? !$n : !$!{EAGAIN}) {
         $self->{error} = defined $n ? 'end' : "$!";
