@@ -166,7 +166,8 @@ sub reader_that_never_reads {
 # Its replies fill the socket, then the worker's bound; then it isn't read.
 
 sub writer_that_never_reads {
-    my $nginx = $t->nginx(listen => 'sndbuf=16k rcvbuf=16k');
+    my $nginx = $t->nginx(main => 'worker_shutdown_timeout 1s;',
+        listen => 'sndbuf=16k rcvbuf=16k');
 
     my ($old) = $nginx->workers;
 
