@@ -59,13 +59,13 @@ CC_OPT = -g -O2 -fPIC -fstack-protector-strong -Wformat \
     -fno-semantic-interposition
 LD_OPT = -Wl,-z,relro -Wl,-z,now
 
-# each palloc() is a malloc() of its own here.  nginx itself calls memcpy()
-# with NULL and 0 everywhere, so that is let pass.
+# each palloc() is a malloc() of its own here.  nginx itself calls memcpy() with
+# NULL and 0, and reads and writes words where they are, so that is let pass.
 
 ifneq ($(call on,$(SANITIZE)),)
 CC_OPT = -g -O1 -fPIC -fsanitize=address,undefined \
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
-    -fno-sanitize=nonnull-attribute -DNGX_DEBUG_PALLOC=1
+    -fno-sanitize=nonnull-attribute,alignment -DNGX_DEBUG_PALLOC=1
 LD_OPT = -fsanitize=address,undefined
 endif
 

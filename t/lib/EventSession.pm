@@ -175,16 +175,29 @@ sub seed_messages {
 }
 
 
+# Ends everything.  Reports that are made at an end, leaks above all, come too
+# late for ok_log(): they are shown here, and how many lines is returned.
+
 sub clean {
     EventSession::Process->end_all;
 
+    my @reports;
+
     for my $dir (splice(@folders)) {
+        push(@reports, map { EventSession::Nginx::reports($_) }
+            glob("$dir/*/"));
+
         if ($ENV{EVS_KEEP}) {
             print STDERR "# kept: $dir\n";
         } else {
             File::Path::remove_tree($dir, { safe => 0 });
         }
     }
+
+    splice(@reports, 100) if @reports > 100;
+    print STDERR map { "# $_\n" } @reports;
+
+    return scalar(@reports);
 }
 
 
@@ -194,8 +207,10 @@ my $owner = $$;
 
 END {
     if ($$ == $owner) {
-        local $?;
-        clean();
+        my $status = $?;
+        my $bad    = clean();
+
+        $? = $status || ($bad ? 1 : 0);
     }
 }
 

@@ -179,15 +179,17 @@ sub command {
 }
 
 
+# Commas, since Test::Nginx looks for them.
+
 sub environment {
     my ($self) = @_;
 
     my $log = "log_path=$self->{dir}/sanitizer";
 
     return {
-        ASAN_OPTIONS  => "$log:halt_on_error=1:detect_leaks=1",
-        UBSAN_OPTIONS => "$log:halt_on_error=1:print_stacktrace=1",
-        LSAN_OPTIONS  => "suppressions=$root/t/lib/lsan.supp:"
+        ASAN_OPTIONS  => "$log,halt_on_error=1,detect_leaks=1",
+        UBSAN_OPTIONS => "$log,halt_on_error=1,print_stacktrace=1",
+        LSAN_OPTIONS  => "suppressions=$root/t/lib/lsan.supp,"
                          . 'print_suppressions=0',
     };
 }
@@ -430,11 +432,27 @@ sub bad_log {
     my @bad = grep { /\[(?:alert|crit|emerg)\]|exited on signal/ }
         split(/\n/, $self->log);
 
-    for my $report (glob("$self->{dir}/{sanitizer,valgrind}.*")) {
-        push(@bad, split(/\n/, EventSession::Redis::slurp($report)));
-    }
+    push(@bad, reports($self->{dir}));
 
     return grep { my $line = $_; !grep { $line =~ $_ } @except } @bad;
+}
+
+
+# What sanitizers and valgrind say in a folder: in files of their own, or on
+# standard error, which is the error log.
+
+sub reports {
+    my ($dir) = @_;
+
+    my @lines = map { split(/\n/, EventSession::Redis::slurp($_)) }
+        glob("$dir/sanitizer* $dir/valgrind.*");
+
+    for my $log (glob("$dir/output $dir/*error.log")) {
+        push(@lines, grep { /: runtime error: |ERROR: \w+Sanitizer/ }
+            split(/\n/, EventSession::Redis::slurp($log)));
+    }
+
+    return @lines;
 }
 
 

@@ -29,14 +29,15 @@ use File::Path ();
 
 use EventSession;
 
-our ($redis, $logs);
+our $redis;
 
 
 BEGIN {
     my $t = EventSession->new;
 
     $redis = $t->redis;
-    $logs  = $t->folder('sanitizer');
+
+    my $logs = $t->folder('logs');
 
     File::Path::make_path("$EventSession::root/build");
 
@@ -51,28 +52,19 @@ BEGIN {
         TEST_NGINX_SERVROOT       => "$EventSession::root/build/servroot-$$",
         TEST_NGINX_TIMEOUT        => 5 * slow(),
         TEST_NGINX_REDIS          => $redis->url,
+        TEST_NGINX_ERROR_LOG      => "$logs/error.log",
         %{ EventSession::Nginx::environment({ dir => $logs }) },
     );
 }
 
 
-# Runs behind Test::Nginx' own end, which stops its nginx.
+# EventSession's own end, which runs behind that of Test::Nginx, looks into
+# the folder for reports.
 
 my $owner = $$;
 
 END {
-    if ($$ == $owner) {
-        my @reports = glob("$logs/sanitizer.*");
-
-        for my $report (@reports) {
-            print STDERR map { "# $_\n" }
-                split(/\n/, EventSession::Redis::slurp($report));
-        }
-
-        $? ||= 1 if @reports;
-
-        File::Path::remove_tree($ENV{TEST_NGINX_SERVROOT});
-    }
+    File::Path::remove_tree($ENV{TEST_NGINX_SERVROOT}) if $$ == $owner;
 }
 
 
