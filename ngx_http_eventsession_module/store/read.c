@@ -40,6 +40,7 @@ static ngx_uint_t evs_read_seen(evs_read_t *read, const evs_member_t *member,
     int64_t us);
 static void evs_read_advance(evs_read_t *read, const evs_member_t *member,
     int64_t us);
+static uint32_t evs_read_rest(const evs_member_t *member);
 static ngx_uint_t evs_read_page_size(const evs_read_t *read);
 static ngx_int_t evs_read_send(evs_read_t *read, ngx_uint_t ends,
     ngx_uint_t count);
@@ -136,6 +137,13 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
         p = evs_read_number(p, "(", read->from);
 
     } else {
+
+        /* the cursor's own member is known when it is seen again, see below */
+
+        if (read->cursor.rest != 0 && read->cursor.rank != 0) {
+            read->cursor.rank--;
+        }
+
         read->page_reply = n++;
         read->asked = evs_read_page_size(read);
         p = evs_read_range(p, &key, (int64_t) read->cursor.rank,
@@ -415,7 +423,8 @@ evs_read_event(evs_read_t *read, evs_member_t *member)
 
 /*
  * Whether the member lies before the cursor: the rank that this page began at
- * may be too low.  Once one lies behind, all the following do.
+ * may be too low.  Once one lies behind, all the following do.  Of members
+ * that are alike as far as an identity goes, the cursor's own is the last.
  */
 
 static ngx_uint_t
@@ -423,6 +432,7 @@ evs_read_seen(evs_read_t *read, const evs_member_t *member, int64_t us)
 {
     int                 rc;
     size_t              len;
+    uint32_t            rest;
     evs_read_cursor_t  *cursor;
 
     cursor = &read->cursor;
@@ -438,6 +448,19 @@ evs_read_seen(evs_read_t *read, const evs_member_t *member, int64_t us)
 
     len = ngx_min(member->identity, cursor->len);
     rc = ngx_memcmp(member->text.data, cursor->identity, len);
+
+    if (rc == 0 && member->identity == cursor->len) {
+        rest = evs_read_rest(member);
+
+        if (rest != 0 && cursor->rest != 0) {
+            read->fresh = (rest == cursor->rest);
+            return 1;
+        }
+
+        read->fresh = (rest != 0);
+
+        return !read->fresh;
+    }
 
     read->fresh = (rc > 0 || (rc == 0 && member->identity > cursor->len));
 
@@ -455,11 +478,32 @@ evs_read_advance(evs_read_t *read, const evs_member_t *member, int64_t us)
     cursor->rank++;
     cursor->us = us;
     cursor->len = member->identity;
+    cursor->rest = evs_read_rest(member);
     ngx_memcpy(cursor->identity, member->text.data, member->identity);
 
     /* what follows in this page lies behind it */
 
     read->fresh = 1;
+}
+
+
+/* A hash of what lies behind the member's identity; 0: it is all of it. */
+
+static uint32_t
+evs_read_rest(const evs_member_t *member)
+{
+    uint32_t  hash;
+
+    if (member->identity < EVS_MEMBER_IDENTITY_MAX
+        || member->text.len == EVS_MEMBER_IDENTITY_MAX)
+    {
+        return 0;
+    }
+
+    hash = ngx_murmur_hash2(member->text.data + EVS_MEMBER_IDENTITY_MAX,
+                            member->text.len - EVS_MEMBER_IDENTITY_MAX);
+
+    return hash ? hash : 1;
 }
 
 
@@ -523,8 +567,9 @@ u_char *
 evs_read_cursor_write(u_char *p, const evs_read_cursor_t *cursor)
 {
     p = ngx_sprintf(p, "%uL.%L.", cursor->rank, cursor->us);
+    p = ngx_hex_dump(p, (u_char *) cursor->identity, cursor->len);
 
-    return ngx_hex_dump(p, (u_char *) cursor->identity, cursor->len);
+    return cursor->rest ? ngx_sprintf(p, "%08xD", cursor->rest) : p;
 }
 
 
@@ -541,13 +586,14 @@ evs_read_cursor_parse(evs_read_cursor_t *cursor, const ngx_str_t *text)
     if (evs_read_cursor_part(&p, last, &rank) == NULL || rank < 0
         || evs_read_cursor_part(&p, last, &cursor->us) == NULL
         || last == p || (last - p) % 2 != 0
-        || (last - p) / 2 > EVS_MEMBER_IDENTITY_MAX)
+        || (last - p) / 2 > EVS_MEMBER_IDENTITY_MAX + 4)
     {
         return NGX_DECLINED;
     }
 
     cursor->rank = (uint64_t) rank;
     cursor->len = 0;
+    cursor->rest = 0;
 
     for ( /* void */ ; p < last; p += 2) {
         byte = ngx_hextoi(p, 2);
@@ -556,7 +602,12 @@ evs_read_cursor_parse(evs_read_cursor_t *cursor, const ngx_str_t *text)
             return NGX_DECLINED;
         }
 
-        cursor->identity[cursor->len++] = (u_char) byte;
+        if (cursor->len < EVS_MEMBER_IDENTITY_MAX) {
+            cursor->identity[cursor->len++] = (u_char) byte;
+
+        } else {
+            cursor->rest = cursor->rest << 8 | (uint32_t) byte;
+        }
     }
 
     return NGX_OK;

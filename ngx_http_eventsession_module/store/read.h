@@ -24,12 +24,14 @@ typedef struct {
     uint64_t           rank;          /* of the next one, or less */
     int64_t            us;
     size_t             len;           /* 0: before the first member */
+    uint32_t           rest;          /* a hash of what identity was cut from;
+                                         0: it is whole */
     u_char             identity[EVS_MEMBER_IDENTITY_MAX];
 } evs_read_cursor_t;
 
-/* its text, safe in a URL: <rank>.<us>.<identity in hex> */
+/* its text, safe in a URL: <rank>.<us>.<identity and rest in hex> */
 #define EVS_READ_CURSOR_MAX                                                   \
-    (2 * NGX_INT64_LEN + 2 * EVS_MEMBER_IDENTITY_MAX + 3)
+    (2 * NGX_INT64_LEN + 2 * (EVS_MEMBER_IDENTITY_MAX + 4) + 3)
 
 u_char *evs_read_cursor_write(u_char *p, const evs_read_cursor_t *cursor);
 
