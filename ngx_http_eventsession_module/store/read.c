@@ -61,6 +61,7 @@ ngx_int_t
 evs_read_begin(evs_read_t *read)
 {
     read->begun = 0;
+    read->edges = 0;
     read->exists = 0;
     read->start.len = 0;
     read->end.len = 0;
@@ -121,6 +122,8 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
     read->page_reply = -1;
 
     if (ends) {
+        read->edges = 1;
+
         read->first_reply = n++;
         p = evs_read_range(p, &key, 0, 0);
 
@@ -176,9 +179,14 @@ evs_read_page_size(const evs_read_t *read)
         n = ngx_max(n, EVS_READ_LEAST);
     }
 
-    /* the session's start, and one more to see whether there is more */
+    /*
+     * the session's start, and one more to see whether there is more; unless
+     * that found nothing but STARTs
+     */
 
-    if (read->want != 0 && n > read->want + 2) {
+    if (read->want != 0 && n > read->want + 2
+        && (!read->begun || read->taken != 0))
+    {
         n = read->want + 2;
     }
 
@@ -206,6 +214,7 @@ evs_read_send_end(evs_read_t *read)
 
     p = evs_read_range(p, &key, -1, -1);
 
+    read->edges = 1;
     read->first_reply = -1;
     read->last_reply = 0;
     read->page_reply = -1;
@@ -334,15 +343,18 @@ evs_read_page_member(evs_read_t *read, const ngx_str_t *text)
         break;
 
     case EVS_ENTRY_START:
-        if (read->start.len == 0) {
+        if (!read->edges && read->start.len == 0) {
             evs_read_edge(read, &member);
         }
 
         read->cursor.rank++;
         break;
 
-    default: /* EVS_ENTRY_END: the last one of them counts */
-        evs_read_edge(read, &member);
+    default: /* EVS_ENTRY_END: the last one counts, which a page may lack */
+        if (!read->edges) {
+            evs_read_edge(read, &member);
+        }
+
         read->ended = 1;
         break;
     }
@@ -539,9 +551,8 @@ evs_read_done(void *data, const evs_redis_reply_t *reply)
     last = read->past || read->ended
            || (!read->full && read->came < read->asked);
 
-    if (!read->begun && read->page_reply == 0
-        && (read->came == read->asked || read->full || read->past)
-        && !read->has_from)
+    if (!read->edges
+        && (read->came == read->asked || read->full || read->past))
     {
         /* the session's end, if it has one, was not in this page */
 

@@ -100,6 +100,7 @@ struct evs_read_s {
     unsigned                     fresh:1;   /* a member behind the cursor has
                                                come in this page */
     unsigned                     begun:1;   /* a page has been handed out */
+    unsigned                     edges:1;   /* start and end were asked for */
     unsigned                     exists:1;
     unsigned                     full:1;    /* no more into this page */
     unsigned                     past:1;    /* the end of the range was seen */
