@@ -561,7 +561,7 @@ ngx_http_eventsession_session_page(void *data, ngx_int_t rc,
 
     rc = ngx_http_eventsession_session_step(ctx, rc, failure);
 
-    if (rc != NGX_AGAIN) {
+    if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
 
@@ -569,7 +569,10 @@ ngx_http_eventsession_session_page(void *data, ngx_int_t rc,
 }
 
 
-/* NGX_AGAIN: more is to come; else what to finalize the request with. */
+/*
+ * NGX_DONE: it goes on later; else what to finalize the request with, which
+ * may be NGX_AGAIN: then HTTP itself sends the rest.
+ */
 
 static ngx_int_t
 ngx_http_eventsession_session_step(ngx_http_eventsession_session_t *ctx,
@@ -610,7 +613,7 @@ ngx_http_eventsession_session_step(ngx_http_eventsession_session_t *ctx,
     if (!ctx->header_sent) {
         rc = ngx_http_eventsession_session_begin(ctx);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_DONE) {
             return rc;
         }
     }
@@ -625,7 +628,7 @@ ngx_http_eventsession_session_next(ngx_http_eventsession_session_t *ctx)
     ngx_http_eventsession_session_mark(ctx);
 
     if (evs_read_next(&ctx->read) == NGX_OK) {
-        return NGX_AGAIN;
+        return NGX_DONE;
     }
 
     return ctx->header_sent ? NGX_ERROR : NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -633,7 +636,7 @@ ngx_http_eventsession_session_next(ngx_http_eventsession_session_t *ctx)
 
 
 /*
- * The header, with what the first page told.  NGX_AGAIN: now the body; else
+ * The header, with what the first page told.  NGX_DONE: now the body; else
  * what to finalize the request with.
  */
 
@@ -667,7 +670,7 @@ ngx_http_eventsession_session_begin(ngx_http_eventsession_session_t *ctx)
         return rc;
     }
 
-    return NGX_AGAIN;
+    return NGX_DONE;
 }
 
 
@@ -840,7 +843,7 @@ ngx_http_eventsession_session_wait(ngx_http_eventsession_session_t *ctx)
         return NGX_ERROR;
     }
 
-    return NGX_AGAIN;
+    return NGX_DONE;
 }
 
 
@@ -884,7 +887,7 @@ ngx_http_eventsession_session_writer(ngx_http_request_t *r)
         rc = ngx_http_eventsession_session_next(ctx);
     }
 
-    if (rc != NGX_AGAIN) {
+    if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
 }

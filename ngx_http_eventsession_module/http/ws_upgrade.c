@@ -210,9 +210,10 @@ ngx_http_eventsession_ws_header(ngx_http_request_t *r, const ngx_str_t *key,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nginx itself adds "Connection: upgrade" */
+    /* nginx itself adds "Connection: upgrade", but has no phrase for it */
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->keepalive = 0;
 
     rc = ngx_http_send_header(r);
