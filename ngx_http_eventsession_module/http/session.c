@@ -879,7 +879,9 @@ ngx_http_eventsession_session_writer(ngx_http_request_t *r)
         rc = ngx_http_eventsession_session_wait(ctx);
 
     } else {
-        if (wev->timer_set) {
+        /* the timer of limit_rate stays: it alone ends the delay */
+
+        if (wev->timer_set && !wev->delayed) {
             ngx_del_timer(wev);
         }
 
