@@ -460,7 +460,10 @@ ngx_http_eventsession_session_wrote(ngx_http_eventsession_session_t *ctx,
 }
 
 
-/* An empty buffer of at least size bytes: a used one, or a new one. */
+/*
+ * An empty buffer of at least size bytes: a used one, or a new one.  There are
+ * few sizes of them, so that a used one fits also when events grow.
+ */
 
 static ngx_chain_t *
 ngx_http_eventsession_session_buffer(ngx_http_eventsession_session_t *ctx,
@@ -493,7 +496,7 @@ ngx_http_eventsession_session_buffer(ngx_http_eventsession_session_t *ctx,
     }
 
     cl->buf = ngx_create_temp_buf(pool,
-                                ngx_max(size, NGX_HTTP_EVENTSESSION_BUFFER));
+                               ngx_align(size, NGX_HTTP_EVENTSESSION_BUFFER));
     if (cl->buf == NULL) {
         return NULL;
     }
