@@ -30,6 +30,8 @@
 
 #define NGX_HTTP_EVENTSESSION_LIMIT_MAX  1000000
 
+#define NGX_HTTP_EVENTSESSION_DATE_LEN  (sizeof("2021-06-23") - 1)
+
 #define NGX_HTTP_EVENTSESSION_CLOSING   "]}"
 
 
@@ -94,6 +96,8 @@ static ngx_int_t ngx_http_eventsession_session_root(
     ngx_http_eventsession_session_t *ctx);
 static ngx_int_t ngx_http_eventsession_session_link(
     ngx_http_eventsession_session_t *ctx);
+static ngx_str_t ngx_http_eventsession_session_link_path(
+    ngx_http_request_t *r);
 static u_char *ngx_http_eventsession_session_link_argument(
     ngx_http_request_t *r, u_char *p, const char *name);
 static ngx_int_t ngx_http_eventsession_session_send(
@@ -356,6 +360,14 @@ ngx_http_eventsession_session_time(ngx_http_request_t *r, const char *name,
     rc = ngx_http_eventsession_session_argument(r, name, &text);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    /* the space behind a date, as forms write it; others are of an offset */
+
+    if (text.len > NGX_HTTP_EVENTSESSION_DATE_LEN
+        && text.data[NGX_HTTP_EVENTSESSION_DATE_LEN] == '+')
+    {
+        text.data[NGX_HTTP_EVENTSESSION_DATE_LEN] = ' ';
     }
 
     if (evs_time_string(text.data, text.len, us) == NGX_OK) {
@@ -721,18 +733,15 @@ static ngx_int_t
 ngx_http_eventsession_session_link(ngx_http_eventsession_session_t *ctx)
 {
     u_char              *p;
-    size_t               escape;
-    ngx_str_t            value;
+    ngx_str_t            path, value;
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
-    escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
-                                NGX_ESCAPE_URI);
+    path = ngx_http_eventsession_session_link_path(r);
 
-    p = ngx_pnalloc(r->pool, sizeof("<?&&&>; rel=\"next\"") + r->uri.len
-                    + escape + r->args.len + EVS_READ_CURSOR_MAX
-                    + sizeof("after="));
+    p = ngx_pnalloc(r->pool, sizeof("<?&&&>; rel=\"next\"") + path.len
+                    + r->args.len + EVS_READ_CURSOR_MAX + sizeof("after="));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -740,7 +749,7 @@ ngx_http_eventsession_session_link(ngx_http_eventsession_session_t *ctx)
     value.data = p;
 
     *p++ = '<';
-    p = (u_char *) ngx_escape_uri(p, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+    p = ngx_cpymem(p, path.data, path.len);
     *p++ = '?';
     p = ngx_http_eventsession_session_link_argument(r, p, "from");
     p = ngx_http_eventsession_session_link_argument(r, p, "to");
@@ -752,6 +761,36 @@ ngx_http_eventsession_session_link(ngx_http_eventsession_session_t *ctx)
     value.len = (size_t) (p - value.data);
 
     return ngx_http_eventsession_header_out(r, "Link", &value);
+}
+
+
+/*
+ * The path that the client asked for, which rewrites may have changed since.
+ * Where it can't stand in a Link, it is left out: relative to the same path.
+ */
+
+static ngx_str_t
+ngx_http_eventsession_session_link_path(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t   path;
+
+    path = r->unparsed_uri;
+    last = path.data + path.len;
+
+    for (p = path.data; p < last && *p != '?' && *p != '#'; p++) {
+
+        if (*p == '<' || *p == '>' || *p == '"'
+            || (*p == '/' && p == path.data + 1))
+        {
+            ngx_str_null(&path);
+            return path;
+        }
+    }
+
+    path.len = (size_t) (p - path.data);
+
+    return path;
 }
 
 
