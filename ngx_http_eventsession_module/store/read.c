@@ -2,12 +2,15 @@
 /*
  * The read path.  Its commands, <n> being what a page asks for:
  *
- *   everything    ZRANGE key 0 <n>; when more members follow, one
- *                 ZRANGE key -1 -1 for the session's end
- *   after=        ZRANGE key 0 0, ZRANGE key -1 -1, ZRANGE key <rank> ...
- *   from=         ZRANGE key 0 0, ZRANGE key -1 -1, ZCOUNT key -inf (<from>,
- *                 which is the rank where the range begins
+ *   everything    ZRANGE key 0 <n>; when more members follow, <end>
+ *   after=        <start>, <end>, ZRANGE key <rank> <rank + n>
+ *   from=         <start>, <end>, ZCOUNT key -inf (<from>, which is the rank
+ *                 where the range begins
  *   more pages    ZRANGE key <rank> <rank + n>
+ *
+ * <start> is ZRANGE key 0 <edge>, which also tells whether there is a session;
+ * <end> is ZREVRANGEBYSCORE key +inf +inf LIMIT 0 <edge>.  One member would do
+ * for each, but for what a stranger may have put in front of it.
  */
 
 
@@ -20,6 +23,7 @@
 #define EVS_READ_FIRST        1000
 #define EVS_READ_MOST         5000
 #define EVS_READ_LEAST        64
+#define EVS_READ_EDGE         4
 
 /* bytes of members that a page aims at, and that it takes at most */
 #define EVS_READ_BYTES        (256 * 1024)
@@ -47,6 +51,7 @@ static ngx_int_t evs_read_send(evs_read_t *read, ngx_uint_t ends,
 static ngx_int_t evs_read_send_end(evs_read_t *read);
 static u_char *evs_read_range(u_char *p, const ngx_str_t *key,
     int64_t first, int64_t last);
+static u_char *evs_read_ends(u_char *p, const ngx_str_t *key);
 static u_char *evs_read_number(u_char *p, const char *before, int64_t n);
 static u_char *evs_read_cursor_part(u_char **p, u_char *last, int64_t *n);
 
@@ -125,10 +130,10 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
         read->edges = 1;
 
         read->first_reply = n++;
-        p = evs_read_range(p, &key, 0, 0);
+        p = evs_read_range(p, &key, 0, EVS_READ_EDGE - 1);
 
         read->last_reply = n++;
-        p = evs_read_range(p, &key, -1, -1);
+        p = evs_read_ends(p, &key);
     }
 
     if (count) {
@@ -194,7 +199,7 @@ evs_read_page_size(const evs_read_t *read)
 }
 
 
-/* Asks for the last member of the key alone. */
+/* Asks for the session's end alone. */
 
 static ngx_int_t
 evs_read_send_end(evs_read_t *read)
@@ -212,8 +217,9 @@ evs_read_send_end(evs_read_t *read)
         return NGX_ERROR;
     }
 
-    p = evs_read_range(p, &key, -1, -1);
+    p = evs_read_ends(p, &key);
 
+    read->end.len = 0;
     read->edges = 1;
     read->first_reply = -1;
     read->last_reply = 0;
@@ -235,6 +241,21 @@ evs_read_range(u_char *p, const ngx_str_t *key, int64_t first, int64_t last)
     p = evs_read_number(p, "", first);
 
     return evs_read_number(p, "", last);
+}
+
+
+static u_char *
+evs_read_ends(u_char *p, const ngx_str_t *key)
+{
+    p = evs_resp_argc(p, 7);
+    p = evs_resp_arg(p, (u_char *) "ZREVRANGEBYSCORE", 16);
+    p = evs_resp_arg(p, key->data, key->len);
+    p = evs_resp_arg(p, (u_char *) "+inf", 4);
+    p = evs_resp_arg(p, (u_char *) "+inf", 4);
+    p = evs_resp_arg(p, (u_char *) "LIMIT", 5);
+    p = evs_read_number(p, "", 0);
+
+    return evs_read_number(p, "", EVS_READ_EDGE);
 }
 
 
@@ -273,8 +294,12 @@ evs_read_element(void *data, ngx_uint_t nreply, const ngx_str_t *element)
         return;
     }
 
-    if ((n == read->first_reply && member.type == EVS_ENTRY_START)
-        || (n == read->last_reply && member.type == EVS_ENTRY_END))
+    /* the first START, and of the ENDs, which come backwards, the first */
+
+    if ((n == read->first_reply && member.type == EVS_ENTRY_START
+         && read->start.len == 0)
+        || (n == read->last_reply && member.type == EVS_ENTRY_END
+            && read->end.len == 0))
     {
         evs_read_edge(read, &member);
     }
