@@ -343,8 +343,8 @@ for my $case ([ $seed, $nginx->get("/session/$seed")->body ], [ $sid, $large ])
     ok($plain eq $body, 'to the same');
 
     my $out = $t->dir . '/h2';
-    my $code = system('curl', '-sS', '--http2-prior-knowledge', '-o', $out,
-        '-D', "$out.head", "http://127.0.0.1:$h2$path");
+    my $code = system(qw(curl -sS --max-time 30 --http2-prior-knowledge -o),
+        $out, '-D', "$out.head", "http://127.0.0.1:$h2$path");
 
     is($code, 0, "$kind over HTTP/2");
     ok(EventSession::Redis::slurp($out) eq $body, 'the same');
