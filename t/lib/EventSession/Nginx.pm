@@ -30,6 +30,7 @@ package EventSession::Nginx;
 #
 #     $nginx->workers;             # pids, in order
 #     $nginx->rss($pid);           # resident memory of a process in bytes
+#     $nginx->peak($pid);          # the most that it has ever been
 #     $nginx->open_files($pid);    # how many
 #     $nginx->log;                 # error.log
 #     $nginx->log_has(qr/…/, 5);   # waits for it
@@ -386,11 +387,19 @@ sub get {
 }
 
 
-sub rss {
-    my ($self, $pid) = @_;
+# Under valgrind the memory is valgrind's: both are 0 then.
+
+sub rss  { status_bytes($_[1], 'VmRSS') }
+sub peak { status_bytes($_[1], 'VmHWM') }
+
+
+sub status_bytes {
+    my ($pid, $name) = @_;
+
+    return 0 if $ENV{EVS_VALGRIND};
 
     my ($kb) = EventSession::Redis::slurp("/proc/$pid/status")
-        =~ /^VmRSS:\s*(\d+)/m;
+        =~ /^$name:\s*(\d+)/m;
 
     return ($kb // 0) * 1024;
 }
