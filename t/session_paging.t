@@ -243,7 +243,8 @@ $sid = uuid();
 
 my @ids = map { sprintf('%05d', $_) } 1 .. 3000;
 
-store($nginx, $sid, batches(1000, map { event(5, "n$_", id => qq("$_")) } @ids));
+store($nginx, $sid,
+    batches(1000, map { event(5, "n$_", id => qq("$_")) } @ids));
 
 my @named = map { event(5, "n$_") } @ids;
 

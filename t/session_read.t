@@ -217,7 +217,8 @@ shows([ @ties ], tree(undef, undef, @ties),
     'one µs in eight forms: as they came');
 shows([ reverse(@ties) ], tree(undef, undef, reverse(@ties)),
     'and the other way round');
-shows([ (event(1, 'same')) x 300 ], tree(undef, undef, (event(1, 'same')) x 300),
+shows([ (event(1, 'same')) x 300 ],
+    tree(undef, undef, (event(1, 'same')) x 300),
     'events that are equal are all kept');
 
 $sid  = uuid();
