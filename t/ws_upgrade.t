@@ -300,6 +300,15 @@ for my $case (
         . ($origin // 'none') . ', Host ' . ($host // 'own') . ": $status");
 }
 
+# there is one Origin at most: of two it could be either that is meant
+
+for my $order ([ 0, 1 ], [ 1, 0 ], [ 0, 0 ]) {
+    my @origins = ("http://$own", 'http://evil.test')[ @$order ];
+    my $ws = $nginx->ws($path, headers => [ map { "Origin: $_" } @origins ]);
+
+    is_problem($ws->response, 403, 'Forbidden', qr/origin/, "@origins");
+}
+
 
 # subprotocols
 

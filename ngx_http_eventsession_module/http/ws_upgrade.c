@@ -91,8 +91,9 @@ ngx_http_eventsession_ws_handshake(ngx_http_request_t *r,
     origin = ngx_http_eventsession_origin(r);
 
     if (origin != NULL
-        && !ngx_http_eventsession_origin_same(r, origin)
-        && !ngx_http_eventsession_origin_match(r, origins, origin))
+        && (ngx_http_eventsession_header_count(r, "origin") > 1
+            || (!ngx_http_eventsession_origin_same(r, origin)
+                && !ngx_http_eventsession_origin_match(r, origins, origin))))
     {
         return ngx_http_eventsession_problem(r, NGX_HTTP_FORBIDDEN,
                   "WebSockets are not allowed from this origin");
