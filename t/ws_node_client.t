@@ -10,37 +10,19 @@ use warnings;
 use lib 't/lib';
 
 use EventSession;
+use EventSession::Node;
 use JSON::PP ();
 use Test::More;
 
-my $node = "$EventSession::root/t/node";
+my $missing = EventSession::Node->missing;
 
-# the packages of the lock file; nothing is fetched where they are there
-
-if (((stat("$node/node_modules/.package-lock.json"))[9] // 0)
-    < (stat("$node/package-lock.json"))[9])
-{
-    my $output = qx(cd '$node' && npm ci --no-audit --no-fund 2>&1);
-
-    is($?, 0, 'npm ci') or die($output);
-}
+plan(skip_all => $missing) if $missing;
 
 my $t     = EventSession->new;
 my $nginx = $t->nginx;
 
 
-sub run_client {
-    my (@arguments) = @_;
-
-    open(my $client, '-|', 'node', "$node/session.js", @arguments)
-        or die "node: $!";
-
-    my @lines = map { JSON::PP::decode_json($_) } <$client>;
-
-    close($client);
-
-    return \@lines;
-}
+sub run_client { [ EventSession::Node->run('session.js', @_) ] }
 
 
 # the eventservice's own example
