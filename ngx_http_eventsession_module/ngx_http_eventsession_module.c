@@ -26,6 +26,9 @@ static void *ngx_http_eventsession_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static void ngx_http_eventsession_merge_noname(ngx_conf_t *cf,
+    ngx_http_eventsession_loc_conf_t *prev,
+    ngx_http_eventsession_loc_conf_t *conf);
 static char *ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     ngx_http_eventsession_loc_conf_t *conf);
 static char *ngx_http_eventsession_endpoint(ngx_conf_t *cf,
@@ -304,11 +307,40 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
 
+    ngx_http_eventsession_merge_noname(cf, prev, conf);
+
     if (conf->endpoint == NULL) {
         return NGX_CONF_OK;
     }
 
     return ngx_http_eventsession_merge_endpoint(cf, conf);
+}
+
+
+/*
+ * The blocks "if" and "limit_except" in a location are the same endpoint; the
+ * former keeps the handler by itself.
+ */
+
+static void
+ngx_http_eventsession_merge_noname(ngx_conf_t *cf,
+    ngx_http_eventsession_loc_conf_t *prev,
+    ngx_http_eventsession_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (!clcf->noname || clcf->handler != NULL || prev->endpoint == NULL) {
+        return;
+    }
+
+    conf->endpoint = prev->endpoint;
+    conf->location = prev->location;
+
+    if (clcf->lmt_excpt) {
+        clcf->handler = conf->endpoint->handler;
+    }
 }
 
 
