@@ -22,6 +22,14 @@ typedef struct {
 } ngx_http_eventsession_main_conf_t;
 
 
+/* one of nginx's setters, and what it takes in words */
+typedef struct {
+    char            *(*set)(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+    ngx_conf_post_t    post;
+    const char        *right;
+} ngx_http_eventsession_slot_t;
+
+
 static void *ngx_http_eventsession_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf,
@@ -37,6 +45,10 @@ static char *ngx_http_eventsession_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_eventsession_patterns(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_eventsession_session_id(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_eventsession_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_eventsession_check_prefix(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_eventsession_check_msec(ngx_conf_t *cf, void *post,
@@ -75,16 +87,28 @@ static ngx_conf_post_t  ngx_http_eventsession_prefix_post = {
     ngx_http_eventsession_check_prefix
 };
 
-static ngx_conf_post_t  ngx_http_eventsession_msec_post = {
-    ngx_http_eventsession_check_msec
+static ngx_http_eventsession_slot_t  ngx_http_eventsession_time = {
+    ngx_conf_set_msec_slot,
+    { NULL },
+    "a time as 30s, or 0"
 };
 
-static ngx_conf_post_t  ngx_http_eventsession_size_post = {
-    ngx_http_eventsession_check_size
+static ngx_http_eventsession_slot_t  ngx_http_eventsession_time_above_0 = {
+    ngx_conf_set_msec_slot,
+    { ngx_http_eventsession_check_msec },
+    "a time above 0, as 10s or 500ms"
 };
 
-static ngx_conf_post_t  ngx_http_eventsession_number_post = {
-    ngx_http_eventsession_check_number
+static ngx_http_eventsession_slot_t  ngx_http_eventsession_size = {
+    ngx_conf_set_size_slot,
+    { ngx_http_eventsession_check_size },
+    "a size above 0, as 500, 64k or 1m"
+};
+
+static ngx_http_eventsession_slot_t  ngx_http_eventsession_number = {
+    ngx_conf_set_num_slot,
+    { ngx_http_eventsession_check_number },
+    "a number above 0"
 };
 
 
@@ -113,10 +137,10 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
 
     { ngx_string("eventsession_session_id"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_eventsession_session_id,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_eventsession_loc_conf_t, sid_kind),
-      &ngx_http_eventsession_sid_kinds },
+      0,
+      NULL },
 
     { ngx_string("eventsession_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -134,59 +158,59 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
 
     { ngx_string("eventsession_ping"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, ws.ping),
-      NULL },
+      &ngx_http_eventsession_time },
 
     { ngx_string("eventsession_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, store.timeout),
-      &ngx_http_eventsession_msec_post },
+      &ngx_http_eventsession_time_above_0 },
 
     { ngx_string("eventsession_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, ws.max_message),
-      &ngx_http_eventsession_size_post },
+      &ngx_http_eventsession_size },
 
     { ngx_string("eventsession_max_entries"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, limits.entries),
-      &ngx_http_eventsession_number_post },
+      &ngx_http_eventsession_number },
 
     { ngx_string("eventsession_max_name"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, limits.name),
-      &ngx_http_eventsession_size_post },
+      &ngx_http_eventsession_size },
 
     { ngx_string("eventsession_max_category"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, limits.category),
-      &ngx_http_eventsession_size_post },
+      &ngx_http_eventsession_size },
 
     { ngx_string("eventsession_max_data"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, limits.data),
-      &ngx_http_eventsession_size_post },
+      &ngx_http_eventsession_size },
 
     { ngx_string("eventsession_max_inflight"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_eventsession_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_eventsession_loc_conf_t, store.max_inflight),
-      &ngx_http_eventsession_size_post },
+      &ngx_http_eventsession_size },
 
       ngx_null_command
 };
@@ -518,6 +542,71 @@ ngx_http_eventsession_patterns(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_http_eventsession_session_id(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t                         *value;
+    ngx_conf_enum_t                   *kind;
+    ngx_http_eventsession_loc_conf_t  *elcf = conf;
+
+    if (elcf->sid_kind != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (kind = ngx_http_eventsession_sid_kinds; kind->name.len; kind++) {
+
+        if (value[1].len == kind->name.len
+            && ngx_strncmp(value[1].data, kind->name.data, value[1].len) == 0)
+        {
+            elcf->sid_kind = kind->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": must be uuid or any",
+                       &value[1], &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* As the slot's own setter, but its errors name the value. */
+
+static char *
+ngx_http_eventsession_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          *rc;
+    ngx_str_t                     *value;
+    ngx_command_t                  plain;
+    ngx_http_eventsession_slot_t  *slot;
+
+    slot = cmd->post;
+
+    plain = *cmd;
+    plain.post = slot->post.post_handler ? &slot->post : NULL;
+
+    rc = slot->set(cf, &plain, conf);
+
+    if (rc == NGX_CONF_OK
+        || (rc != NGX_CONF_ERROR && ngx_strcmp(rc, "is duplicate") == 0))
+    {
+        return rc;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": must be %s",
+                       &value[1], &cmd->name, slot->right);
+
+    return NGX_CONF_ERROR;
+}
+
+
 /* A brace would move the hash tag of a key (Redis Cluster). */
 
 static char *
@@ -555,7 +644,7 @@ ngx_http_eventsession_check_msec(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_msec_t  *value = data;
 
-    return (*value == 0) ? "must not be zero" : NGX_CONF_OK;
+    return (*value == 0) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 
@@ -564,7 +653,7 @@ ngx_http_eventsession_check_size(ngx_conf_t *cf, void *post, void *data)
 {
     size_t  *value = data;
 
-    return (*value == 0) ? "must not be zero" : NGX_CONF_OK;
+    return (*value == 0) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 
@@ -573,7 +662,7 @@ ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_int_t  *value = data;
 
-    return (*value < 1) ? "must not be zero" : NGX_CONF_OK;
+    return (*value < 1) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 

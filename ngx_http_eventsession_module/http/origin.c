@@ -25,6 +25,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_eventsession_origin_pattern(ngx_conf_t *cf,
     ngx_http_eventsession_origin_t *pattern, ngx_str_t *value);
+static ngx_uint_t ngx_http_eventsession_origin_valid(const ngx_str_t *value);
 static ngx_int_t ngx_http_eventsession_origin_regex(ngx_conf_t *cf,
     ngx_http_eventsession_origin_t *pattern, ngx_str_t *value);
 static ngx_uint_t ngx_http_eventsession_origin_wildcard(
@@ -87,11 +88,7 @@ ngx_http_eventsession_origin_pattern(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    last = value->data + value->len;
-
-    if (ngx_strlcasestrn(value->data, last, (u_char *) "://", 3 - 1) == NULL
-        || value->data[value->len - 1] == '/')
-    {
+    if (!ngx_http_eventsession_origin_valid(value)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid origin \"%V\": must be \"*\", "
                            "\"off\", <scheme>://<host>[:<port>] with at most "
@@ -100,6 +97,7 @@ ngx_http_eventsession_origin_pattern(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
+    last = value->data + value->len;
     star = ngx_strlchr(value->data, last, '*');
 
     if (star == NULL) {
@@ -124,6 +122,42 @@ ngx_http_eventsession_origin_pattern(ngx_conf_t *cf,
 }
 
 
+/* What can be an origin (RFC 6454): a scheme and a host, and no path. */
+
+static ngx_uint_t
+ngx_http_eventsession_origin_valid(const ngx_str_t *value)
+{
+    u_char  c, *p, *last;
+
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+        c = *p | 0x20;
+
+        if (!(c >= 'a' && c <= 'z') && !(*p >= '0' && *p <= '9')
+            && *p != '+' && *p != '-' && *p != '.')
+        {
+            break;
+        }
+    }
+
+    if (p == value->data || last - p < 4 || ngx_strncmp(p, "://", 3) != 0) {
+        return 0;
+    }
+
+    for (p += 3; p < last; p++) {
+
+        if (*p <= ' ' || *p >= 0x7f || *p == '/' || *p == '?' || *p == '#'
+            || *p == '@')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static ngx_int_t
 ngx_http_eventsession_origin_regex(ngx_conf_t *cf,
     ngx_http_eventsession_origin_t *pattern, ngx_str_t *value)
@@ -131,6 +165,13 @@ ngx_http_eventsession_origin_regex(ngx_conf_t *cf,
 #if (NGX_PCRE)
     u_char               errstr[NGX_MAX_CONF_ERRSTR];
     ngx_regex_compile_t  rc;
+
+    if (value->len == 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid origin \"%V\": it has no regular "
+                           "expression, use \"*\" to allow all", value);
+        return NGX_ERROR;
+    }
 
     ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
 
