@@ -59,8 +59,9 @@ __DATA__
 === TEST 1: a session answers GET
 --- request
 GET /session/e6fa79ca-d142-4046-a134-5134f16a0b5e
---- response_body chomp
-{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT","timestamp":2,"name":"a"},{"type":"EVENT","timestamp":3,"name":"b"}]}
+--- response_body eval
+'{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT",'
+    . '"timestamp":2,"name":"a"},{"type":"EVENT","timestamp":3,"name":"b"}]}'
 --- response_headers
 Content-Type: application/json
 Content-Length: 133
@@ -100,9 +101,9 @@ Content-Length: 133
 --- error_code eval: [ 405, 405, 405 ]
 --- response_headers eval: [ ('Allow: GET') x 3 ]
 --- response_body_like eval
-[ map { /HEAD/ ? '^$' : '^\{"type":"about:blank","title":"Method Not Allowed",'
-    . qq("status":405,"detail":"a WebSocket is opened with GET, not with $_"}\$) }
-    qw(POST HEAD OPTIONS) ]
+[ map { /HEAD/ ? '^$' : '^\{"type":"about:blank","title":"Method Not '
+    . 'Allowed","status":405,"detail":"a WebSocket is opened with GET, not '
+    . qq(with $_"}\$) } qw(POST HEAD OPTIONS) ]
 
 
 
@@ -110,8 +111,9 @@ Content-Length: 133
 --- raw_request eval
 "FETCH /session/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 --- error_code: 405
---- response_body chomp
-{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"this endpoint does not answer FETCH"}
+--- response_body eval
+'{"type":"about:blank","title":"Method Not Allowed","status":405,'
+    . '"detail":"this endpoint does not answer FETCH"}'
 
 
 
@@ -133,8 +135,9 @@ GET /session/abc
 --- error_code: 400
 --- response_headers
 Content-Type: application/problem+json
---- response_body chomp
-{"type":"about:blank","title":"Bad Request","status":400,"detail":"the session id must be a UUID"}
+--- response_body eval
+'{"type":"about:blank","title":"Bad Request","status":400,'
+    . '"detail":"the session id must be a UUID"}'
 
 
 
@@ -160,8 +163,9 @@ GET /session/00000000-0000-0000-0000-000000000000
 --- error_code: 404
 --- response_headers
 Content-Type: application/problem+json
---- response_body chomp
-{"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such session"}
+--- response_body eval
+'{"type":"about:blank","title":"Not Found","status":404,'
+    . '"detail":"there is no such session"}'
 
 
 
@@ -173,8 +177,9 @@ GET /ws?sessionId=e6fa79ca-d142-4046-a134-5134f16a0b5e
 Upgrade: websocket
 Sec-WebSocket-Version: 13
 Content-Type: application/problem+json
---- response_body chomp
-{"type":"about:blank","title":"Upgrade Required","status":426,"detail":"this endpoint speaks WebSocket: HTTP/1.1 with \"Upgrade: websocket\""}
+--- response_body eval
+'{"type":"about:blank","title":"Upgrade Required","status":426,"detail":"this '
+    . 'endpoint speaks WebSocket: HTTP/1.1 with \"Upgrade: websocket\""}'
 
 
 
@@ -296,15 +301,12 @@ Access-Control-Request-Method: GET
 Access-Control-Request-Headers: x-requested-with
 --- error_code eval: [ (204) x 4 ]
 --- response_headers eval
-[ (<<'END') x 4 ]
-Vary: Origin
-Access-Control-Allow-Origin: https://a.example
-Access-Control-Allow-Methods: GET, HEAD
-Access-Control-Allow-Headers: Content-Type, Content-Encoding, Idempotency-Key, application
-Access-Control-Max-Age: 600
-!Allow
-!Access-Control-Allow-Credentials
-END
+[ (CORE::join("\n", 'Vary: Origin',
+    'Access-Control-Allow-Origin: https://a.example',
+    'Access-Control-Allow-Methods: GET, HEAD', 'Access-Control-Allow-Headers: '
+        . 'Content-Type, Content-Encoding, Idempotency-Key, application',
+    'Access-Control-Max-Age: 600', '!Allow',
+    '!Access-Control-Allow-Credentials')) x 4 ]
 --- response_body eval: [ ('') x 4 ]
 
 
@@ -418,10 +420,12 @@ qr/^Vary: (Accept-Encoding|Origin)\s[\s\S]*^Vary: (?!\1)/m
     }
 --- request
 GET /session/e6fa79ca-d142-4046-a134-5134f16a0b5e?limit=1
---- response_body chomp
-{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT","timestamp":2,"name":"a"}]}
---- response_headers_like
-Link: </session/e6fa79ca-d142-4046-a134-5134f16a0b5e\?limit=1&after=[0-9a-f.]+>; rel="next"
+--- response_body eval
+'{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT",'
+    . '"timestamp":2,"name":"a"}]}'
+--- response_headers_like eval
+'Link: </session/e6fa79ca-d142-4046-a134-5134f16a0b5e\?limit=1'
+    . '&after=[0-9a-f.]+>; rel="next"'
 
 
 
@@ -617,12 +621,15 @@ GET /old/e6fa79ca-d142-4046-a134-5134f16a0b5e
     ssi on;
     ssi_types *;
 --- user_files eval
-[ [ 'page.html' => '[<!--#include virtual="/session/e6fa79ca-d142-4046-a134-5134f16a0b5e" -->]'
+[ [ 'page.html' => '[<!--#include virtual="/session/'
+    . 'e6fa79ca-d142-4046-a134-5134f16a0b5e" -->]'
     . '[<!--#include virtual="/healthcheck" -->]'
     . '[<!--#include virtual="/ready" -->]'
     . '[<!--#include virtual="/session/none" -->]' ],
-  [ 'large.html' => '<!--#include virtual="/session/e6fa79ca-d142-4046-a134-5134f16a0b5f" -->'
-    x 3 ] ]
+  [ 'large.html' => ('<!--#include virtual="/session/'
+    . 'e6fa79ca-d142-4046-a134-5134f16a0b5f" -->') . '|'
+    . '<!--#include virtual="/session/e6fa79ca-d142-4046-a134-5134f16a0b5f" -->'
+    ] ]
 --- request eval
 [ 'GET /session/e6fa79ca-d142-4046-a134-5134f16a0b5e', 'GET /page.html',
   'GET /large.html' ]
@@ -633,5 +640,5 @@ GET /old/e6fa79ca-d142-4046-a134-5134f16a0b5e
     . '"timestamp":2,"name":"a"},{"type":"EVENT","timestamp":3,"name":"b"}]}]'
     . '[OK][OK][{"type":"about:blank","title":"Bad Request","status":400,'
     . '"detail":"the session id must be a UUID"}]',
-  EventSession::Session::tree(undef, undef,
-    map { EventSession::Session::event($_, 'x' x 20) } 1 .. 3000) x 3 ]
+  CORE::join('|', (EventSession::Session::tree(undef, undef,
+    map { EventSession::Session::event($_, 'x' x 20) } 1 .. 3000)) x 2) ]
