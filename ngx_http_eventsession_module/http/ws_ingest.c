@@ -38,6 +38,7 @@ typedef struct {
     unsigned                                 ack:1;
     unsigned                                 ended:1;   /* END was stored */
     unsigned                                 malformed:1;
+    unsigned                                 served:1;  /* since it waited */
 
     evs_sid_t                                sid;
 } ngx_http_eventsession_ingest_t;
@@ -274,6 +275,7 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
 
     m->ws = ws;
     m->number = ++in->received;
+    in->served = 1;
 
     ngx_queue_insert_tail(&in->messages, &m->queue);
     in->nmessages++;
@@ -474,6 +476,7 @@ ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
 static ngx_uint_t
 ngx_http_eventsession_ingest_blocked(ngx_http_eventsession_ws_t *ws)
 {
+    size_t                           low;
     ngx_http_eventsession_ingest_t  *in;
 
     in = ws->data;
@@ -485,14 +488,33 @@ ngx_http_eventsession_ingest_blocked(ngx_http_eventsession_ws_t *ws)
         return 1;
     }
 
-    if (evs_store_has_room(&in->conf->store, in->node)) {
+    if (in->wait.waiting) {
+        return 1;
+    }
+
+    /* who waits already comes first, or might wait for ever */
+
+    low = in->conf->store.max_inflight / 2;
+
+    if (evs_store_has_room(&in->conf->store, in->node)
+        && !evs_redis_waited(in->node, low))
+    {
         return 0;
     }
 
-    if (!in->wait.waiting) {
-        in->wait.low = in->conf->store.max_inflight / 2;
-        evs_redis_wait(in->node, &in->wait);
+    if (in->served) {
+
+        /* and so do those who are told of room in this turn: they get in
+           line again before us, who have had some */
+
+        in->served = 0;
+        ngx_http_eventsession_ws_run_later(ws);
+
+        return 1;
     }
+
+    in->wait.low = low;
+    evs_redis_wait(in->node, &in->wait);
 
     return 1;
 }

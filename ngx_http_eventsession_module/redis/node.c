@@ -181,6 +181,23 @@ evs_redis_wait_cancel(evs_redis_wait_t *wait)
 }
 
 
+ngx_uint_t
+evs_redis_waited(const evs_redis_node_t *node, size_t low)
+{
+    ngx_queue_t       *q;
+    evs_redis_wait_t  *first;
+
+    if (ngx_queue_empty(&node->waits)) {
+        return 0;
+    }
+
+    q = ngx_queue_head(&node->waits);
+    first = ngx_queue_data(q, evs_redis_wait_t, queue);
+
+    return first->low >= low;
+}
+
+
 const char *
 evs_redis_down(const evs_redis_node_t *node)
 {
@@ -204,6 +221,12 @@ evs_redis_node_wake(evs_redis_node_t *node)
         }
 
         evs_redis_wait_cancel(wait);
+
+        /* who is posted already, for an answer, keeps to this order, too */
+
+        if (wait->event->posted) {
+            ngx_delete_posted_event(wait->event);
+        }
 
         ngx_post_event(wait->event, &ngx_posted_events);
     }

@@ -103,6 +103,9 @@ typedef struct {
 void evs_redis_wait(evs_redis_node_t *node, evs_redis_wait_t *wait);
 void evs_redis_wait_cancel(evs_redis_wait_t *wait);
 
+/* Whether somebody waits who would be told no later than low: 1 or 0. */
+ngx_uint_t evs_redis_waited(const evs_redis_node_t *node, size_t low);
+
 /* NULL when connected and greeted; else why not, as a sentence without names
    or addresses, for a client to read. */
 const char *evs_redis_down(const evs_redis_node_t *node);
