@@ -22,7 +22,7 @@ use constant { WARM => 20, MANY => 200 };
 my $t     = EventSession->new;
 my $redis = $t->redis(appendonly => 'yes');
 my $nginx = $t->nginx(redis => $redis,
-    http => 'eventsession_max_message 8m;');
+    http => 'eventsession_max_message 8m; eventsession_max_inflight 512k;');
 
 my ($pid) = $nginx->workers;
 my $sid   = uuid();
@@ -53,12 +53,14 @@ my %moments = (
 
 vanish(WARM);
 messages_of_those_who_left(WARM);
+leave_unread(WARM);
 
 settle();
 my ($files, $rss) = ($nginx->open_files($pid), $nginx->rss($pid));
 
 vanish(MANY);
 messages_of_those_who_left(MANY);
+leave_unread(MANY);
 
 settle();
 
@@ -127,33 +129,64 @@ sub leave {
 }
 
 
-# What had been received is stored, though its sender didn't wait for the ack:
-# Redis is frozen, so that each has left before.
+# What had been received is stored, though its sender didn't wait for the ack,
+# and left before Redis had it; or before it was sent to Redis at all.
 
 sub messages_of_those_who_left {
     my ($times) = @_;
 
-    my $theirs = uuid();
+    for my $how (qw(frozen away)) {
+        my $theirs = uuid();
+
+        $how eq 'frozen' ? $redis->freeze : $redis->stop;
+
+        for my $n (1 .. $times) {
+            my $ws = $nginx->ws("/ws?sessionId=$theirs&ack=1");
+
+            $ws->text(EVENT);
+            $ws->ping('received');
+            $ws->next_frame;
+            leave($ws->socket, $n % 2);
+        }
+
+        # the worker has seen them go
+
+        ok((wait_for { sockets() <= 3 }), "clients left while Redis was $how");
+
+        $how eq 'frozen' ? $redis->thaw : $redis->start_again;
+
+        ok((wait_for {
+            ($redis->cli('ZCARD', "es:{$theirs}") // 0) == $times;
+        }), "what $times of them had sent is stored");
+    }
+}
+
+
+# While there is no room for what they send, clients are not read: some leave
+# meanwhile, with and without a reset.
+
+sub leave_unread {
+    my ($times) = @_;
 
     $redis->freeze;
 
-    for my $n (1 .. $times) {
-        my $ws = $nginx->ws("/ws?sessionId=$theirs&ack=1");
+    my $flood = $nginx->ws("/ws?sessionId=$sid", blocking => 0);
+    my $more  = '[' . join(',', (substr(EVENT, 1, -1)) x 200) . ']';
 
-        $ws->text(EVENT);
-        $ws->ping('received');
-        $ws->next_frame;
+    ok((wait_for { $flood->text($more) for 1 .. 100; $flood->unsent }),
+        'a client fills all the room');
+
+    for my $n (1 .. $times) {
+        my $ws = $nginx->ws($path, blocking => 0);
+
+        $ws->text($more) for 1 .. 5;
         leave($ws->socket, $n % 2);
     }
 
-    # the worker has seen them go
-
-    ok((wait_for { sockets() <= 3 }), 'clients left while Redis was frozen');
-
+    $flood->abort;
     $redis->thaw;
 
-    ok((wait_for { ($redis->cli('ZCARD', "es:{$theirs}") // 0) == $times }),
-        "what $times of them had sent is stored");
+    ok((wait_for { sockets() <= 3 }), 'those who have left unread are gone');
 }
 
 

@@ -55,6 +55,13 @@ sub flood {
         ok(stand_still($load), "$what: clients are held back by a Redis that "
             . "is $failure");
 
+        # one that comes now waits for room, too, and has no message whose
+        # answer would wake it
+
+        my $late = $nginx->ws('/ws?ack=1&sessionId=' . uuid());
+
+        $late->text('[{"type":"EVENT","timestamp":1,"name":"late"}]');
+
         my $grown = $nginx->rss($pid) - $before;
 
         note("$what, $failure: ", int($grown / 1024), ' KB more, ',
@@ -70,6 +77,13 @@ sub flood {
 
         ok($load->run_until(sub { written($redis) > $mark + 2 * MB }),
             "$what: the flood goes on");
+
+        $load->run_until(sub { $late->{select}->can_read(0) });
+
+        is($late->message, '{"ack":1,"events":1}',
+            "$what: and who came meanwhile is served");
+
+        $late->abort;
     }
 
     my ($peak) = EventSession::Redis::slurp("/proc/$pid/status")
