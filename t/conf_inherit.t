@@ -132,11 +132,13 @@ my @sites = (
 for my $site (@sites) {
     my ($what, $port, $path, $length) = @$site;
 
-    my $ws = EventSession::WS->connect($port, "$path/ws?sessionId=$sid&ack=1");
+    my $ws = EventSession::WS->connect($port,
+        "$path/ws?sessionId=$sid&ack=1");
 
     $ws->text('[' . event(1, 'x' x ($length + 1)) . ']');
     is($ws->message, qq({"error":"entry 0: name is longer than $length )
-        . 'bytes","message":1,"index":0,"field":"name"}', "$what has its own limit");
+        . 'bytes","message":1,"index":0,"field":"name"}',
+        "$what has its own limit");
 
     store($ws, $sid, event(1, 'x' x $length));
     $ws->close(1000);
@@ -173,9 +175,9 @@ ok(wait_for { clients($a) == 0 && clients($b) == 0 }, 'none is left behind');
 
 my $plain = edited(sub { $_[0] =~ s/^load_module .*$//mr })->start;
 
-is($plain->get('/nothing')->status, 404, 'nginx without the module');
-
 my $base = sockets($plain);
+
+is($plain->get('/nothing')->status, 404, 'nginx without the module');
 
 $plain->quit;
 
@@ -195,7 +197,8 @@ for my $case (
         locations => $locations);
 
     is($nginx->get('/nothing')->status, 404, $what);
-    is(sockets($nginx), $base, 'has no socket that nginx alone has not');
+    ok((wait_for { sockets($nginx) == $base } 2),
+        'has the sockets that nginx alone has');
     is(clients($a), 0, 'no connection to Redis');
 
     reload($nginx);
