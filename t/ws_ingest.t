@@ -553,6 +553,17 @@ for my $entry (
 
 is_unknown($other, 'the session that was not meant');
 
+# with megabytes behind it: not lost in a reset
+
+$ws = ws(uuid());
+ok($ws->raw(EventSession::WS::frame_bytes(payload =>
+    qq([{"type":"SESSION_END","timestamp":1,"session_id":"$other"}]))
+    . EventSession::WS::frame_bytes(payload => '[' . event(1, 'x') . ']')
+        x 100_000), 'a mismatch, 5 MB behind it: taken');
+like($ws->message, qr/^\{"error":"event session_id does not match/,
+    'a mismatch, 5 MB behind it: told');
+ended($ws, 1008, 'a mismatch, 5 MB behind it');
+
 $ws = ws(uc($sid), '');
 $ws->text(qq([{"type":"SESSION_END","timestamp":1,"session_id":"$sid"}]));
 answers_are($ws, 'the URL may have another form', '{"message":"bye"}');
