@@ -23,13 +23,16 @@ private_apt_init() {
 }
 
 
+# A mirror that is frozen at some day serves too: what it has is signed.
+
 private_apt() {
     apt-get -q -o Dir::Etc::sourcelist="$apt_dir/sources.list" \
         -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::State::Lists="$apt_dir/lists" \
         -o Dir::Cache::archives="$apt_dir/archives" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-        -o APT::Sandbox::User= -o Acquire::Languages=none \
+        -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User= \
+        -o Acquire::Languages=none \
         -o Debug::NoLocking=1 \
         "$@"
 }
