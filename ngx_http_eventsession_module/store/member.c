@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "event/json.h"
 #include "event/number.h"
 #include "event/time.h"
 #include "store/member.h"
@@ -23,8 +24,8 @@
 #define EVS_MEMBER_TS_MASK      0x1f
 #define EVS_MEMBER_MORE         0x20
 
-/* digits that always fit an int64_t */
-#define EVS_MEMBER_DIGITS       18
+/* digits that always fit a uint64_t */
+#define EVS_MEMBER_DIGITS       19
 
 /* a coded timestamp written out: an integer, a point and a fraction */
 #define EVS_MEMBER_NUMBER_MAX   (NGX_INT64_LEN + 1 + EVS_MEMBER_DIGITS)
@@ -43,6 +44,7 @@ static u_char *evs_member_write_varint(u_char *p, size_t n);
 static u_char *evs_member_read_varint(u_char *p, u_char *last, size_t *n);
 static u_char *evs_member_read_timestamp(evs_member_t *member, u_char *p,
     u_char *last);
+static ngx_int_t evs_member_us_text(const ngx_str_t *text, int64_t *us);
 
 
 static ngx_inline ngx_uint_t
@@ -178,6 +180,10 @@ evs_member_decimal(const ngx_str_t *text, uint64_t *digits, ngx_uint_t *behind)
         }
     }
 
+    if (text->len - (point != NULL) > EVS_MEMBER_DIGITS) {
+        return 0;
+    }
+
     *digits = n;
     *behind = point ? (ngx_uint_t) (last - point - 1) : 0;
 
@@ -307,6 +313,10 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
 
     member->code = *p++;
 
+    if (member->code & ~(EVS_MEMBER_TS_MASK|EVS_MEMBER_MORE)) {
+        return NULL;
+    }
+
     len = member->code & EVS_MEMBER_TS_MASK;
 
     if (len == EVS_MEMBER_TS_TEXT) {
@@ -321,7 +331,7 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
 
         /* the digits behind the point */
 
-        if (len > 8 || p == last || *p > EVS_MEMBER_DIGITS) {
+        if (len > 8 || p == last || *p == 0 || *p > EVS_MEMBER_DIGITS) {
             return NULL;
         }
 
@@ -362,39 +372,54 @@ ngx_int_t
 evs_member_us(const evs_member_t *member, int64_t *us)
 {
     u_char      buf[EVS_MEMBER_NUMBER_MAX], *last;
-    ngx_str_t   text;
     ngx_uint_t  code;
 
-    if (member->type != EVS_ENTRY_EVENT) {
-        *us = (int64_t) (evs_member_read_integer(member->text.data + 1, 8)
-                         ^ EVS_MEMBER_BIAS);
-        return NGX_OK;
-    }
-
-    text = member->timestamp;
     code = member->code & EVS_MEMBER_TS_MASK;
 
     if (code == EVS_MEMBER_TS_TEXT) {
-
-        if (text.data[0] != '"') {
-            return evs_time_number(text.data, text.len, us);
-        }
-
-        if (text.len < 2) {
-            return NGX_DECLINED;
-        }
-
-        return evs_time_string(text.data + 1, text.len - 2, us);
+        return evs_member_us_text(&member->timestamp, us);
     }
 
     if (code <= EVS_MEMBER_TS_DECIMAL) {
-        *us = evs_time_integer(evs_member_read_integer(text.data, code));
+        *us = evs_time_integer(evs_member_read_integer(member->timestamp.data,
+                                                       code));
         return NGX_OK;
     }
 
     last = evs_member_timestamp(buf, member);
 
     return evs_time_number(buf, (size_t) (last - buf), us);
+}
+
+
+/* The text may be anything: the member may be somebody else's. */
+
+static ngx_int_t
+evs_member_us_text(const ngx_str_t *text, int64_t *us)
+{
+    evs_json_t         json;
+    evs_json_value_t   value;
+
+    if (text->data[0] == '"') {
+
+        if (text->len < 2 || text->data[text->len - 1] != '"') {
+            return NGX_DECLINED;
+        }
+
+        return evs_time_string(text->data + 1, text->len - 2, us);
+    }
+
+    evs_json_init(&json, text->data, text->len, NULL);
+
+    if (evs_json_value(&json, &value) != NGX_OK
+        || value.type != EVS_JSON_NUMBER
+        || value.start != text->data
+        || value.last != text->data + text->len)
+    {
+        return NGX_DECLINED;
+    }
+
+    return evs_time_number(text->data, text->len, us);
 }
 
 

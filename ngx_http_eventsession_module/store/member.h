@@ -73,7 +73,7 @@ u_char *evs_member_write(u_char *p, const evs_entry_t *entry,
  */
 ngx_int_t evs_member_read(evs_member_t *member, const ngx_str_t *text);
 
-/* Its timestamp in µs; NGX_OK, or NGX_DECLINED as above. */
+/* Its timestamp in µs; NGX_OK, or NGX_DECLINED: it has none, and is foreign. */
 ngx_int_t evs_member_us(const evs_member_t *member, int64_t *us);
 
 /* The JSON text of its timestamp, as it came. */

@@ -331,7 +331,6 @@ evs_read_reset(evs_read_t *read)
     read->fresh = 0;
     read->full = 0;
     read->past = 0;
-    read->ended = 0;
 }
 
 
@@ -380,7 +379,7 @@ evs_read_page_member(evs_read_t *read, const ngx_str_t *text)
             evs_read_edge(read, &member);
         }
 
-        read->ended = 1;
+        read->cursor.rank++;
         break;
     }
 }
@@ -392,7 +391,12 @@ static void
 evs_read_edge(evs_read_t *read, evs_member_t *member)
 {
     size_t      max, *size;
+    int64_t     us;
     ngx_str_t  *text;
+
+    if (evs_member_us(member, &us) != NGX_OK) {
+        return;
+    }
 
     text = (member->type == EVS_ENTRY_START) ? &read->start : &read->end;
     size = (member->type == EVS_ENTRY_START) ? &read->start_size
@@ -573,8 +577,7 @@ evs_read_done(void *data, const evs_redis_reply_t *reply)
         goto sent;
     }
 
-    last = read->past || read->ended
-           || (!read->full && read->came < read->asked);
+    last = read->past || (!read->full && read->came < read->asked);
 
     if (!read->edges
         && (read->came == read->asked || read->full || read->past))

@@ -104,7 +104,6 @@ struct evs_read_s {
     unsigned                     exists:1;
     unsigned                     full:1;    /* no more into this page */
     unsigned                     past:1;    /* the end of the range was seen */
-    unsigned                     ended:1;   /* all the rest are ENDs */
     unsigned                     foreign:1; /* a strange member was logged */
 };
 
