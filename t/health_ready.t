@@ -109,7 +109,7 @@ my $seconds = lasts {
     is_unready('/quick/ready', 'Redis does not answer', 'a frozen Redis');
 };
 
-cmp_ok($seconds, '<', 1 * slow(), 'after eventsession_timeout');
+cmp_ok($seconds, '<', 4 * slow(), 'after eventsession_timeout');
 
 $seconds = lasts { is($nginx->get('/ready')->status, 503, 'not ready') };
 

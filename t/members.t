@@ -47,7 +47,8 @@ my %forms = (
 for my $form (sort(keys(%forms))) {
     my $sid    = uuid();
     my $key    = "es:{$sid}";
-    my @events = map { event(sprintf($forms{$form}, 100 * $_), $name) } 1 .. 100;
+    my @events = map { event(sprintf($forms{$form}, 100 * $_), $name) }
+        1 .. 100;
 
     store($nginx, $sid, @events);
 
@@ -91,7 +92,8 @@ $redis->cli('ZADD', $old, @$_) for (
     [ 1e9, "\x01$id\x02\x03\xe8plain" ],
     [ 1001500000, "\x01$id\x0b\x03\x0f\x48\x1cdecimal" ],
     [ 1002000000, "\x01$id\x00\x071.002e3text" ],
-    [ 1003000000, "\x01$id\x22\x03\xeb\x04more,\"category\":\"c\",\"data\":[1]" ],
+    [ 1003000000,
+      "\x01$id\x22\x03\xeb\x04more,\"category\":\"c\",\"data\":[1]" ],
     [ 1624422533000000, "\x02\x03own\x00\x16\"2021-06-23T04:28:53Z\"date" ],
     [ '+inf', "\x04\x80\x05\xc5\x67\x58\x0b\x6b\x40\x04\x60\xd2\xb8\x85" ],
 );

