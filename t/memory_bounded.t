@@ -86,10 +86,7 @@ sub flood {
         $late->abort;
     }
 
-    my ($peak) = EventSession::Redis::slurp("/proc/$pid/status")
-        =~ /^VmHWM:\s*(\d+) kB/m;
-
-    cmp_ok($peak * 1024 - $before, '<', limit(),
+    cmp_ok($nginx->peak($pid) - $before, '<', limit(),
         "$what: the worker has never grown by much");
 
     ok_answered($load, 30);
