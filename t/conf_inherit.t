@@ -275,13 +275,11 @@ ok_log($single);
 
 $nginx = $t->nginx(redis => $a);
 
-my $output = $nginx->dir . '/dump';
-my $dump   = EventSession::Process->spawn([ $nginx->command('-T') ],
-    output => $output, env => $nginx->environment);
+($fine, $text) = $nginx->conf_test('-T');
 
-is($dump->wait(20), 0, 'nginx -T');
-like(EventSession::Redis::slurp($output),
-    qr/eventsession_redis unix:.*eventsession session;/s, 'has the directives');
+ok($fine, 'nginx -T');
+like($text, qr/eventsession_redis unix:.*eventsession session;/s,
+    'has the directives');
 
 
 # a reload changes everything

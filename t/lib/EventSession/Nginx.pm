@@ -196,11 +196,11 @@ sub environment {
 }
 
 
-# Whether nginx takes the configuration, and what it says about it.  It ends
-# without freeing what it has read, which is no leak.
+# Whether nginx takes the configuration, and what it says about it, with -t or
+# -T.  It ends without freeing what it has read, which is no leak.
 
 sub conf_test {
-    my ($self) = @_;
+    my ($self, $option) = @_;
 
     my $env = $self->environment;
 
@@ -213,7 +213,7 @@ sub conf_test {
     unlink($output);
 
     my $status = EventSession::Process->spawn(
-        [ $self->command('-t') ], output => $output,
+        [ $self->command($option // '-t') ], output => $output,
         env => $env)->wait(30 * $slow);
 
     return ($status == 0, EventSession::Redis::slurp($output));
