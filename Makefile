@@ -27,10 +27,10 @@ T =
 JOBS = 2
 FUZZ_TIME = 60
 
-PORT = 8080
-WORKERS = 1
-RUNDIR = run
-REDIS =
+PORT ?= 8080
+WORKERS ?= 1
+RUNDIR ?= run
+REDIS ?=
 
 on = $(filter-out 0 no off,$(1))
 
