@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/feed.h"
 #include "http/health.h"
 #include "http/session.h"
 #include "http/ws.h"
@@ -19,6 +20,8 @@
 typedef struct {
     ngx_array_t        nodes;     /* of evs_redis_conf_t * */
     ngx_array_t        used;      /* the same, those to connect to at start */
+    ngx_array_t        locations; /* ngx_http_eventsession_loc_conf_t *, those
+                                     that need a Redis */
 } ngx_http_eventsession_main_conf_t;
 
 
@@ -39,6 +42,10 @@ static void ngx_http_eventsession_merge_noname(ngx_conf_t *cf,
     ngx_http_eventsession_loc_conf_t *conf);
 static char *ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     ngx_http_eventsession_loc_conf_t *conf);
+static ngx_int_t ngx_http_eventsession_postconfiguration(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_eventsession_has_feed(
+    const ngx_http_eventsession_main_conf_t *emcf,
+    const evs_store_conf_t *store);
 static char *ngx_http_eventsession_endpoint(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_eventsession_redis(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -66,6 +73,7 @@ static const ngx_http_eventsession_endpoint_t
 {
     { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1 },
     { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
+    { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
     { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
       0 },
     { ngx_string("ready"), ngx_http_eventsession_ready_handler, 1 },
@@ -212,13 +220,48 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
       offsetof(ngx_http_eventsession_loc_conf_t, store.max_inflight),
       &ngx_http_eventsession_size },
 
+    { ngx_string("eventsession_feed"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, feed),
+      NULL },
+
+    { ngx_string("eventsession_feed_history"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, store.feed_history),
+      &ngx_http_eventsession_number },
+
+    { ngx_string("eventsession_feed_buffer"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, feed_buffer),
+      &ngx_http_eventsession_size },
+
+    { ngx_string("eventsession_feed_ping"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, feed_ping),
+      &ngx_http_eventsession_time_above_0 },
+
+    { ngx_string("eventsession_delete"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, deletes),
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_eventsession_module_ctx = {
     NULL,                                      /* preconfiguration */
-    NULL,                                      /* postconfiguration */
+    ngx_http_eventsession_postconfiguration,   /* postconfiguration */
 
     ngx_http_eventsession_create_main_conf,    /* create main configuration */
     NULL,                                      /* init main configuration */
@@ -261,6 +304,9 @@ ngx_http_eventsession_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&conf->used, cf->pool, 1,
                           sizeof(evs_redis_conf_t *))
+           != NGX_OK
+        || ngx_array_init(&conf->locations, cf->pool, 4,
+                          sizeof(ngx_http_eventsession_loc_conf_t *))
            != NGX_OK)
     {
         return NULL;
@@ -291,6 +337,7 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->store.redis = NGX_CONF_UNSET_PTR;
     conf->store.timeout = NGX_CONF_UNSET_MSEC;
     conf->store.max_inflight = NGX_CONF_UNSET_SIZE;
+    conf->store.feed_history = NGX_CONF_UNSET_UINT;
     conf->limits.entries = NGX_CONF_UNSET_SIZE;
     conf->limits.name = NGX_CONF_UNSET_SIZE;
     conf->limits.category = NGX_CONF_UNSET_SIZE;
@@ -300,6 +347,10 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->ws.max_message = NGX_CONF_UNSET_SIZE;
     conf->origins = NGX_CONF_UNSET_PTR;
     conf->cors = NGX_CONF_UNSET_PTR;
+    conf->feed = NGX_CONF_UNSET;
+    conf->feed_buffer = NGX_CONF_UNSET_SIZE;
+    conf->feed_ping = NGX_CONF_UNSET_MSEC;
+    conf->deletes = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -330,6 +381,18 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
                               1024 * 1024);
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
+    ngx_conf_merge_uint_value(conf->store.feed_history,
+                              prev->store.feed_history, 100000);
+    ngx_conf_merge_size_value(conf->feed_buffer, prev->feed_buffer,
+                              1024 * 1024);
+    ngx_conf_merge_msec_value(conf->feed_ping, prev->feed_ping, 15000);
+    ngx_conf_merge_value(conf->deletes, prev->deletes, 0);
+
+    /* not said: postconfiguration knows */
+
+    if (conf->feed == NGX_CONF_UNSET) {
+        conf->feed = prev->feed;
+    }
 
     ngx_http_eventsession_merge_noname(cf, prev, conf);
 
@@ -377,6 +440,7 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     ngx_uint_t                           i;
     evs_redis_conf_t                   **used;
     ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_eventsession_loc_conf_t   **location;
     ngx_http_eventsession_main_conf_t   *emcf;
 
     if (!conf->endpoint->redis) {
@@ -400,6 +464,14 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
 
     emcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_eventsession_module);
+
+    location = ngx_array_push(&emcf->locations);
+    if (location == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *location = conf;
+
     used = emcf->used.elts;
 
     for (i = 0; i < emcf->used.nelts; i++) {
@@ -416,6 +488,62 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     *used = conf->store.redis;
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * Where eventsession_feed is not said, a location writes to the feed if some
+ * location of this configuration serves it from there.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_uint_t                           i;
+    ngx_http_eventsession_loc_conf_t   **location;
+    ngx_http_eventsession_main_conf_t   *emcf;
+
+    emcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_eventsession_module);
+    location = emcf->locations.elts;
+
+    for (i = 0; i < emcf->locations.nelts; i++) {
+        location[i]->store.feed = (location[i]->feed == NGX_CONF_UNSET)
+                                  ? ngx_http_eventsession_has_feed(emcf,
+                                                      &location[i]->store)
+                                  : (ngx_uint_t) location[i]->feed;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_eventsession_has_feed(const ngx_http_eventsession_main_conf_t *emcf,
+    const evs_store_conf_t *store)
+{
+    ngx_uint_t                          i;
+    evs_store_conf_t                   *other;
+    ngx_http_eventsession_loc_conf_t  **location;
+
+    location = emcf->locations.elts;
+
+    for (i = 0; i < emcf->locations.nelts; i++) {
+        other = &location[i]->store;
+
+        if (location[i]->endpoint->handler
+            == ngx_http_eventsession_feed_handler
+            && other->redis == store->redis
+            && other->prefix.len == store->prefix.len
+            && ngx_memcmp(other->prefix.data, store->prefix.data,
+                          store->prefix.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -38,6 +38,11 @@ typedef struct {
     ngx_array_t                       *origins;   /* of WebSockets */
     ngx_array_t                       *cors;
 
+    ngx_flag_t                         feed;      /* on, off or not said */
+    size_t                             feed_buffer;  /* of a subscriber */
+    ngx_msec_t                         feed_ping;
+    ngx_flag_t                         deletes;   /* DELETE is allowed */
+
     ngx_str_t                          location;  /* its name, if a prefix */
 } ngx_http_eventsession_loc_conf_t;
 

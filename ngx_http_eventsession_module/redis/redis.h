@@ -44,6 +44,8 @@ typedef enum {
     EVS_REDIS_ARRAY,
     EVS_REDIS_ERROR,         /* Redis refused the command for good; str */
     EVS_REDIS_TIMEOUT,       /* the deadline passed: not known to be done */
+    EVS_REDIS_LOST,          /* of evs_redis_commit_once(): its connection
+                                broke: not known to be done */
     EVS_REDIS_SHUTDOWN       /* the process ends: not known to be done */
 } evs_redis_reply_type_e;
 
@@ -78,6 +80,15 @@ typedef struct {
  * first call.  NULL: no memory, or the process ends.
  */
 evs_redis_node_t *evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf);
+
+/*
+ * A node with a connection of its own, for commands that block: they would
+ * hold up everybody else's.  NULL: no memory, or the process ends.  It is
+ * closed by who opened it, before evs_redis_exit(), and not from a handler of
+ * one of its commands; those that are left end without a call.
+ */
+evs_redis_node_t *evs_redis_open(ngx_cycle_t *cycle, evs_redis_conf_t *conf);
+void evs_redis_close(evs_redis_node_t *node);
 
 /*
  * At the end of a process: gives each command left its SHUTDOWN, closes every
@@ -123,6 +134,18 @@ u_char *evs_redis_reserve(evs_redis_node_t *node, size_t size);
  * committed.
  */
 evs_redis_cmd_t *evs_redis_commit(evs_redis_node_t *node, u_char *last,
+    ngx_uint_t nreplies, ngx_msec_t timeout,
+    const evs_redis_handlers_t *handlers, void *data);
+
+/*
+ * As evs_redis_commit(), for a command that must not be carried out twice.
+ * When the connection breaks before it is done, it is not sent again but
+ * ends with EVS_REDIS_LOST; so do those behind it that were not sent yet, so
+ * that their order can be kept.  A LOST command that was not carried out by
+ * then never will be: the next connection begins with the end of the old one.
+ * Its done handler must not call into the redis room when it is told so.
+ */
+evs_redis_cmd_t *evs_redis_commit_once(evs_redis_node_t *node, u_char *last,
     ngx_uint_t nreplies, ngx_msec_t timeout,
     const evs_redis_handlers_t *handlers, void *data);
 

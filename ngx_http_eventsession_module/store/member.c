@@ -11,6 +11,7 @@
 #include "event/number.h"
 #include "event/time.h"
 #include "store/member.h"
+#include "store/varint.h"
 
 
 #define EVS_MEMBER_EVENT        0x01
@@ -40,8 +41,6 @@ static u_char *evs_member_write_timestamp(u_char *p, const ngx_str_t *text,
 static ngx_uint_t evs_member_decimal(const ngx_str_t *text, uint64_t *digits,
     ngx_uint_t *behind);
 static u_char *evs_member_write_more(u_char *p, const evs_entry_t *entry);
-static u_char *evs_member_write_varint(u_char *p, size_t n);
-static u_char *evs_member_read_varint(u_char *p, u_char *last, size_t *n);
 static u_char *evs_member_read_timestamp(evs_member_t *member, u_char *p,
     u_char *last);
 static ngx_int_t evs_member_us_text(const ngx_str_t *text, int64_t *us);
@@ -111,7 +110,7 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
     p = evs_member_write_timestamp(p, &entry->timestamp.text, more);
 
     if (more) {
-        p = evs_member_write_varint(p, entry->name.len);
+        p = evs_varint_write(p, entry->name.len);
     }
 
     p = ngx_cpymem(p, entry->name.data, entry->name.len);
@@ -128,7 +127,7 @@ evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char more)
 
     if (!evs_member_decimal(text, &digits, &behind)) {
         *p++ = EVS_MEMBER_TS_TEXT | more;
-        p = evs_member_write_varint(p, text->len);
+        p = evs_varint_write(p, text->len);
 
         return ngx_cpymem(p, text->data, text->len);
     }
@@ -209,25 +208,12 @@ evs_member_write_more(u_char *p, const evs_entry_t *entry)
 }
 
 
-static u_char *
-evs_member_write_varint(u_char *p, size_t n)
-{
-    while (n >= 0x80) {
-        *p++ = (u_char) (n | 0x80);
-        n >>= 7;
-    }
-
-    *p++ = (u_char) n;
-
-    return p;
-}
-
-
 ngx_int_t
 evs_member_read(evs_member_t *member, const ngx_str_t *text)
 {
-    size_t   len;
-    u_char  *p, *last;
+    size_t     len;
+    u_char    *p, *last;
+    uint64_t   n;
 
     p = text->data;
     last = p + text->len;
@@ -286,11 +272,13 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
     len = (size_t) (last - p);
 
     if (member->code & EVS_MEMBER_MORE) {
-        p = evs_member_read_varint(p, last, &len);
+        p = evs_varint_read(p, last, &n);
 
-        if (p == NULL || (size_t) (last - p) < len) {
+        if (p == NULL || (uint64_t) (last - p) < n) {
             return NGX_DECLINED;
         }
+
+        len = (size_t) n;
     }
 
     member->name.data = p;
@@ -305,7 +293,8 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
 static u_char *
 evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
 {
-    size_t  len;
+    size_t    len;
+    uint64_t  n;
 
     if (p == last) {
         return NULL;
@@ -320,11 +309,13 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
     len = member->code & EVS_MEMBER_TS_MASK;
 
     if (len == EVS_MEMBER_TS_TEXT) {
-        p = evs_member_read_varint(p, last, &len);
+        p = evs_varint_read(p, last, &n);
 
-        if (p == NULL || len == 0) {
+        if (p == NULL || n == 0 || (uint64_t) (last - p) < n) {
             return NULL;
         }
+
+        len = (size_t) n;
 
     } else if (len > EVS_MEMBER_TS_DECIMAL) {
         len -= EVS_MEMBER_TS_DECIMAL;
@@ -346,25 +337,6 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
     member->timestamp.len = len;
 
     return p + len;
-}
-
-
-static u_char *
-evs_member_read_varint(u_char *p, u_char *last, size_t *n)
-{
-    ngx_uint_t  shift;
-
-    *n = 0;
-
-    for (shift = 0; p < last && shift < 32; shift += 7) {
-        *n |= (size_t) (*p & 0x7f) << shift;
-
-        if (*p++ < 0x80) {
-            return p;
-        }
-    }
-
-    return NULL;
 }
 
 

@@ -29,6 +29,24 @@ evs_store_key(u_char *p, const evs_store_conf_t *conf, const evs_sid_t *sid)
 }
 
 
+u_char *
+evs_store_feed_key(u_char *p, const evs_store_conf_t *conf)
+{
+    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+
+    return ngx_cpymem(p, "{feed}:stream", sizeof("{feed}:stream") - 1);
+}
+
+
+u_char *
+evs_store_deleted_key(u_char *p, const evs_store_conf_t *conf)
+{
+    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+
+    return ngx_cpymem(p, "{feed}:deleted", sizeof("{feed}:deleted") - 1);
+}
+
+
 const char *
 evs_store_failure(const evs_redis_reply_t *reply)
 {

@@ -25,6 +25,8 @@ typedef struct {
     ngx_str_t              prefix;        /* of all keys */
     ngx_msec_t             timeout;       /* how long a client waits */
     size_t                 max_inflight;  /* bytes, a node and process */
+    ngx_uint_t             feed;          /* what is stored goes there, too */
+    ngx_uint_t             feed_history;  /* events to keep there, at least */
 } evs_store_conf_t;
 
 
@@ -43,6 +45,14 @@ const char *evs_store_failure(const evs_redis_reply_t *reply);
 
 u_char *evs_store_key(u_char *p, const evs_store_conf_t *conf,
     const evs_sid_t *sid);
+
+/*
+ * The stream of the feed, <prefix>{feed}:stream, and the sorted set of the
+ * sessions that were deleted while their events are in it,
+ * <prefix>{feed}:deleted.  Writes at most EVS_STORE_KEY_MAX bytes.
+ */
+u_char *evs_store_feed_key(u_char *p, const evs_store_conf_t *conf);
+u_char *evs_store_deleted_key(u_char *p, const evs_store_conf_t *conf);
 
 
 #endif /* _EVS_STORE_H_INCLUDED_ */
