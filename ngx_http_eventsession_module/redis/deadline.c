@@ -19,8 +19,6 @@
 static void evs_redis_sweep_handler(ngx_event_t *ev);
 static ngx_msec_t evs_redis_sweep_queue(evs_redis_node_t *node,
     ngx_queue_t *queue, ngx_msec_t left);
-static void evs_redis_give_up(evs_redis_node_t *node,
-    evs_redis_reply_type_e type);
 
 
 void
@@ -133,7 +131,7 @@ evs_redis_sweep_queue(evs_redis_node_t *node, ngx_queue_t *queue,
 }
 
 
-static void
+void
 evs_redis_give_up(evs_redis_node_t *node, evs_redis_reply_type_e type)
 {
     void                        *data;

@@ -23,6 +23,9 @@ void evs_redis_deadline_init(evs_redis_node_t *node);
 /* There is a deadline left ms from now. */
 void evs_redis_deadline_arm(evs_redis_node_t *node, ngx_msec_t left);
 
+/* Each command of node->expired ends with a reply of this type. */
+void evs_redis_give_up(evs_redis_node_t *node, evs_redis_reply_type_e type);
+
 /* SHUTDOWN for every command; node->sent must be empty. */
 void evs_redis_deadline_end(evs_redis_node_t *node);
 

@@ -20,7 +20,9 @@
 typedef enum {
     EVS_REDIS_GREET_AUTH = 0,
     EVS_REDIS_GREET_SELECT,
-    EVS_REDIS_GREET_INFO
+    EVS_REDIS_GREET_INFO,
+    EVS_REDIS_GREET_ID,
+    EVS_REDIS_GREET_KILL
 } evs_redis_greet_e;
 
 
@@ -34,6 +36,8 @@ static u_char *evs_redis_greet_auth(evs_redis_node_t *node, u_char *p);
 static u_char *evs_redis_greet_select(evs_redis_node_t *node, u_char *p);
 static u_char *evs_redis_greet_info(evs_redis_node_t *node, u_char *p,
     const char *section);
+static u_char *evs_redis_greet_id(evs_redis_node_t *node, u_char *p);
+static ngx_int_t evs_redis_greet_kill(evs_redis_node_t *node);
 static ngx_int_t evs_redis_greet_error(evs_redis_node_t *node,
     evs_redis_greet_e what);
 static ngx_int_t evs_redis_greet_end(evs_redis_node_t *node);
@@ -47,6 +51,8 @@ static void evs_redis_info_loading(evs_redis_node_t *node,
 static void evs_redis_info_aof(evs_redis_node_t *node, const ngx_str_t *value);
 static void evs_redis_info_role(evs_redis_node_t *node,
     const ngx_str_t *value);
+static void evs_redis_info_run(evs_redis_node_t *node,
+    const ngx_str_t *value);
 static ngx_uint_t evs_redis_text_is(const ngx_str_t *text, const char *word);
 
 
@@ -56,6 +62,7 @@ static const evs_redis_field_t  evs_redis_fields[] = {
     { ngx_string("loading:"),          evs_redis_info_loading },
     { ngx_string("aof_enabled:"),      evs_redis_info_aof },
     { ngx_string("role:"),             evs_redis_info_role },
+    { ngx_string("run_id:"),           evs_redis_info_run },
     { ngx_null_string,                 NULL }
 };
 
@@ -70,14 +77,16 @@ evs_redis_greet(evs_redis_node_t *node)
     conf = node->conf;
 
     ngx_memzero(&node->info, sizeof(evs_redis_info_t));
+    ngx_memzero(&node->client, sizeof(evs_redis_client_t));
     node->ngreeting = 0;
 
-    /* 12 arguments in 5 commands, at most */
+    /* 15 arguments in 7 commands, at most */
 
-    size = conf->user.len + conf->password.len + 12 * EVS_RESP_ARG_MAX
+    size = conf->user.len + conf->password.len + 15 * EVS_RESP_ARG_MAX
            + EVS_REDIS_GREETING_MAX * sizeof("*3\r\n")
            + sizeof("AUTH" "SELECT" "2147483647" "INFO" "memory" "INFO"
-                    "persistence" "INFO" "replication");
+                    "persistence" "INFO" "replication" "INFO" "server"
+                    "CLIENT" "ID");
 
     p = evs_redis_reserve(node, size);
     if (p == NULL) {
@@ -95,6 +104,8 @@ evs_redis_greet(evs_redis_node_t *node)
     p = evs_redis_greet_info(node, p, "memory");
     p = evs_redis_greet_info(node, p, "persistence");
     p = evs_redis_greet_info(node, p, "replication");
+    p = evs_redis_greet_info(node, p, "server");
+    p = evs_redis_greet_id(node, p);
 
     return evs_redis_pipeline_greet(node, p, node->ngreeting);
 }
@@ -148,6 +159,9 @@ evs_redis_greet_reply(evs_redis_node_t *node, evs_redis_cmd_t *cmd)
         }
 
         evs_redis_reply_reset(node);
+
+    } else if (what == EVS_REDIS_GREET_ID) {
+        node->client.id = node->incoming.integer;
     }
 
     cmd->replies++;
@@ -208,6 +222,49 @@ evs_redis_greet_info(evs_redis_node_t *node, u_char *p, const char *section)
 }
 
 
+static u_char *
+evs_redis_greet_id(evs_redis_node_t *node, u_char *p)
+{
+    node->greeting[node->ngreeting++] = EVS_REDIS_GREET_ID;
+
+    p = evs_resp_argc(p, 2);
+    p = evs_resp_arg(p, (u_char *) "CLIENT", sizeof("CLIENT") - 1);
+
+    return evs_resp_arg(p, (u_char *) "ID", sizeof("ID") - 1);
+}
+
+
+/*
+ * Ends the lost connection on Redis' side: it may have left commands there
+ * that are not read yet.
+ */
+
+static ngx_int_t
+evs_redis_greet_kill(evs_redis_node_t *node)
+{
+    u_char  *p, *last, id[NGX_INT64_LEN];
+
+    p = evs_redis_reserve(node, sizeof("*4\r\n" "CLIENT" "KILL" "ID")
+                                + NGX_INT64_LEN + 4 * EVS_RESP_ARG_MAX);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = ngx_sprintf(id, "%L", node->lost.id);
+
+    node->greeting[0] = EVS_REDIS_GREET_KILL;
+    node->ngreeting = 1;
+
+    p = evs_resp_argc(p, 4);
+    p = evs_resp_arg(p, (u_char *) "CLIENT", sizeof("CLIENT") - 1);
+    p = evs_resp_arg(p, (u_char *) "KILL", sizeof("KILL") - 1);
+    p = evs_resp_arg(p, (u_char *) "ID", sizeof("ID") - 1);
+    p = evs_resp_arg(p, id, (size_t) (last - id));
+
+    return evs_redis_pipeline_greet(node, p, node->ngreeting);
+}
+
+
 static ngx_int_t
 evs_redis_greet_error(evs_redis_node_t *node, evs_redis_greet_e what)
 {
@@ -258,7 +315,9 @@ evs_redis_greet_end(evs_redis_node_t *node)
 {
     static ngx_str_t  loading = ngx_string("loading:1");
     static ngx_str_t  replica = ngx_string("role:slave");
+    static ngx_str_t  memory = ngx_string("no memory");
 
+    ngx_uint_t         same;
     evs_redis_reply_t  reply;
 
     if (node->info.loading) {
@@ -271,11 +330,30 @@ evs_redis_greet_end(evs_redis_node_t *node)
         return NGX_ERROR;
     }
 
-    evs_redis_greet_warn(node);
-
     ngx_memzero(&reply, sizeof(evs_redis_reply_t));
 
     evs_redis_pipeline_done(node, &reply);
+
+    /* another process of Redis has no such client, or a stranger by its id */
+
+    same = ngx_memcmp(node->lost.run, node->client.run, EVS_REDIS_RUN_ID_LEN)
+           == 0;
+
+    if (node->lost.id && node->lost.run[0] && same
+        && node->greeting[node->ngreeting - 1] != EVS_REDIS_GREET_KILL)
+    {
+        if (evs_redis_greet_kill(node) == NGX_OK) {
+            evs_redis_conn_write(node);
+            return NGX_OK;
+        }
+
+        evs_redis_conn_lose(node, EVS_REDIS_SILENT, NGX_ENOMEM, &memory);
+        return NGX_ERROR;
+    }
+
+    node->lost.id = 0;
+
+    evs_redis_greet_warn(node);
     evs_redis_conn_ready(node);
 
     return NGX_OK;
@@ -286,6 +364,10 @@ static void
 evs_redis_greet_warn(evs_redis_node_t *node)
 {
     ngx_uint_t  evicts;
+
+    if (node->quiet) {
+        return;
+    }
 
     evicts = node->info.maxmemory && node->info.evicts;
 
@@ -340,6 +422,14 @@ static void
 evs_redis_info_role(evs_redis_node_t *node, const ngx_str_t *value)
 {
     node->info.replica = evs_redis_text_is(value, "slave") ? 1 : 0;
+}
+
+
+static void
+evs_redis_info_run(evs_redis_node_t *node, const ngx_str_t *value)
+{
+    ngx_memcpy(node->client.run, value->data,
+               ngx_min(value->len, EVS_REDIS_RUN_ID_LEN));
 }
 
 

@@ -25,7 +25,7 @@ typedef struct {
 
 
 static evs_redis_node_t *evs_redis_node_create(ngx_cycle_t *cycle,
-    evs_redis_conf_t *conf);
+    evs_redis_conf_t *conf, ngx_uint_t quiet);
 static void evs_redis_node_free(evs_redis_node_t *node);
 static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
 
@@ -34,6 +34,7 @@ static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
 static struct {
     evs_redis_node_t  **nodes;
     ngx_uint_t          n;
+    ngx_queue_t         all;        /* of them, and of evs_redis_open() */
     u_char             *buffer;     /* what is read goes through here */
     ngx_uint_t          ended;
 } evs_redis_process;
@@ -87,7 +88,7 @@ evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
     node = evs_redis_process.nodes[conf->index];
 
     if (node == NULL && !evs_redis_process.ended) {
-        node = evs_redis_node_create(cycle, conf);
+        node = evs_redis_node_create(cycle, conf, 0);
         evs_redis_process.nodes[conf->index] = node;
     }
 
@@ -95,10 +96,30 @@ evs_redis_node(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
 }
 
 
+evs_redis_node_t *
+evs_redis_open(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
+{
+    if (evs_redis_process.ended) {
+        return NULL;
+    }
+
+    return evs_redis_node_create(cycle, conf, 1);
+}
+
+
+void
+evs_redis_close(evs_redis_node_t *node)
+{
+    evs_redis_pipeline_forget(node);
+    evs_redis_node_end(node);
+    evs_redis_node_free(node);
+}
+
+
 void
 evs_redis_exit(ngx_cycle_t *cycle)
 {
-    ngx_uint_t  i;
+    ngx_queue_t  *q, *all;
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
                    "eventsession: %ui redis nodes end", evs_redis_process.n);
@@ -107,16 +128,15 @@ evs_redis_exit(ngx_cycle_t *cycle)
 
     /* a handler may still cancel commands of any node */
 
-    for (i = 0; i < evs_redis_process.n; i++) {
-        if (evs_redis_process.nodes[i]) {
-            evs_redis_node_end(evs_redis_process.nodes[i]);
-        }
+    all = &evs_redis_process.all;
+
+    for (q = all->next; q && q != all; q = ngx_queue_next(q)) {
+        evs_redis_node_end(ngx_queue_data(q, evs_redis_node_t, all));
     }
 
-    for (i = 0; i < evs_redis_process.n; i++) {
-        if (evs_redis_process.nodes[i]) {
-            evs_redis_node_free(evs_redis_process.nodes[i]);
-        }
+    while (all->next && !ngx_queue_empty(all)) {
+        q = ngx_queue_head(all);
+        evs_redis_node_free(ngx_queue_data(q, evs_redis_node_t, all));
     }
 
     if (evs_redis_process.nodes) {
@@ -243,9 +263,9 @@ evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
         node->reason = EVS_REDIS_NEW;
     }
 
-    if (node->logged == reason) {
+    if (node->logged == reason || node->quiet) {
         ngx_log_debug1(NGX_LOG_DEBUG_CORE, &node->log, err,
-                       "eventsession: redis is still away: %V", text);
+                       "eventsession: redis is away: %V", text);
         return;
     }
 
@@ -265,7 +285,7 @@ evs_redis_node_up(evs_redis_node_t *node)
     node->reason = EVS_REDIS_UP;
     node->answered = 1;
 
-    if (node->logged != EVS_REDIS_UP) {
+    if (node->logged != EVS_REDIS_UP && !node->quiet) {
         node->logged = EVS_REDIS_UP;
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -293,7 +313,8 @@ evs_redis_node_end(evs_redis_node_t *node)
 
 
 static evs_redis_node_t *
-evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
+evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf,
+    ngx_uint_t quiet)
 {
     evs_redis_node_t  *node;
 
@@ -314,6 +335,7 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
     node->ident = -1;
     node->buffer = evs_redis_process.buffer;
     node->reason = EVS_REDIS_NEW;
+    node->quiet = quiet ? 1 : 0;
 
     node->log = *cycle->log;
     node->log.handler = evs_redis_node_log;
@@ -328,6 +350,12 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf)
         ngx_free(node);
         return NULL;
     }
+
+    if (evs_redis_process.all.next == NULL) {
+        ngx_queue_init(&evs_redis_process.all);
+    }
+
+    ngx_queue_insert_tail(&evs_redis_process.all, &node->all);
 
     return node;
 }
@@ -346,6 +374,8 @@ evs_redis_node_free(evs_redis_node_t *node)
     }
 
     evs_redis_cmd_destroy_all(node);
+
+    ngx_queue_remove(&node->all);
 
     ngx_free(node->addrs);
     ngx_free(node);

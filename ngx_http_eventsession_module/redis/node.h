@@ -24,7 +24,9 @@
 
 #define EVS_REDIS_READ_BUFFER   65536
 
-#define EVS_REDIS_GREETING_MAX  5      /* AUTH, SELECT, 3 INFO */
+#define EVS_REDIS_GREETING_MAX  7      /* AUTH, SELECT, 4 INFO, CLIENT ID */
+
+#define EVS_REDIS_RUN_ID_LEN    40
 
 
 /* why a node is down; indexes evs_redis_reasons[] of node.c */
@@ -70,6 +72,7 @@ struct evs_redis_cmd_s {
     unsigned                      greeting:1;
     unsigned                      expired:1; /* in node->expired too */
     unsigned                      retried:1;
+    unsigned                      once:1;    /* is not sent again */
 };
 
 
@@ -77,6 +80,13 @@ typedef struct {
     ngx_sockaddr_t                sockaddr;
     socklen_t                     socklen;
 } evs_redis_addr_t;
+
+
+/* a client of a Redis process; run: which process, as INFO names it */
+typedef struct {
+    int64_t                       id;        /* 0: not known */
+    u_char                        run[EVS_REDIS_RUN_ID_LEN];
+} evs_redis_client_t;
 
 
 /* what INFO says of the server; see greet.c */
@@ -125,6 +135,9 @@ struct evs_redis_node_s {
     ngx_uint_t                    ngreeting;
     u_char                        greeting[EVS_REDIS_GREETING_MAX];
     evs_redis_info_t              info;
+    evs_redis_client_t            client;    /* this connection, there */
+    evs_redis_client_t            lost;      /* the one to be ended before
+                                                a command is sent */
 
     /* commands */
     ngx_queue_t                   pending;
@@ -148,6 +161,7 @@ struct evs_redis_node_s {
     time_t                        faulted_at;
 
     ngx_queue_t                   waits;
+    ngx_queue_t                   all;       /* nodes of the process */
 
     evs_redis_incoming_t          incoming;
 
@@ -157,6 +171,7 @@ struct evs_redis_node_s {
     unsigned                      ended:1;
     unsigned                      refused:1;     /* log state of RETRY */
     unsigned                      forbidden:1;   /* log state of NOPERM */
+    unsigned                      quiet:1;       /* another one logs */
     unsigned                      warned_evicts:1;
     unsigned                      warned_aof:1;
 };

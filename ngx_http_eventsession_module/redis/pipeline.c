@@ -30,6 +30,8 @@
 #define EVS_REDIS_REFUSED_FOR  5000       /* ms without a refusal: it's over */
 
 
+static void evs_redis_pipeline_lost(evs_redis_node_t *node);
+static void evs_redis_lose_queue(evs_redis_node_t *node, ngx_queue_t *queue);
 static void evs_redis_flush_handler(ngx_event_t *ev);
 static void evs_redis_retry_handler(ngx_event_t *ev);
 static void evs_redis_refused(evs_redis_node_t *node);
@@ -95,6 +97,23 @@ evs_redis_commit(evs_redis_node_t *node, u_char *last, ngx_uint_t nreplies,
 
     if (node->unsent >= EVS_REDIS_FLUSH) {
         evs_redis_conn_write(node);
+    }
+
+    return cmd;
+}
+
+
+evs_redis_cmd_t *
+evs_redis_commit_once(evs_redis_node_t *node, u_char *last,
+    ngx_uint_t nreplies, ngx_msec_t timeout,
+    const evs_redis_handlers_t *handlers, void *data)
+{
+    evs_redis_cmd_t  *cmd;
+
+    cmd = evs_redis_commit(node, last, nreplies, timeout, handlers, data);
+
+    if (cmd != NULL) {
+        cmd->once = 1;
     }
 
     return cmd;
@@ -344,12 +363,14 @@ evs_redis_pipeline_delay(evs_redis_node_t *node)
 void
 evs_redis_pipeline_rewind(evs_redis_node_t *node)
 {
+    ngx_uint_t        lost;
     ngx_queue_t      *q, again;
     evs_redis_cmd_t  *cmd;
 
     node->unsent -= node->partial;
     node->partial = 0;
 
+    lost = 0;
     ngx_queue_init(&again);
 
     while (!ngx_queue_empty(&node->sent)) {
@@ -357,6 +378,8 @@ evs_redis_pipeline_rewind(evs_redis_node_t *node)
         ngx_queue_remove(q);
 
         cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
+
+        lost |= cmd->once;
 
         if (cmd->handlers == NULL) {
             evs_redis_cmd_free(cmd);
@@ -386,6 +409,75 @@ evs_redis_pipeline_rewind(evs_redis_node_t *node)
 
     evs_redis_queue_move(&again, &node->pending);
     evs_redis_queue_move(&node->pending, &again);
+
+    if (lost) {
+        evs_redis_pipeline_lost(node);
+    }
+}
+
+
+/* Some that must not be carried out twice were sent: they all end here. */
+
+static void
+evs_redis_pipeline_lost(evs_redis_node_t *node)
+{
+    /* what Redis has of them, and has not read yet, must be dead first */
+
+    node->lost = node->client;
+
+    evs_redis_lose_queue(node, &node->pending);
+    evs_redis_lose_queue(node, &node->delayed);
+
+    evs_redis_give_up(node, EVS_REDIS_LOST);
+}
+
+
+static void
+evs_redis_lose_queue(evs_redis_node_t *node, ngx_queue_t *queue)
+{
+    ngx_queue_t      *q;
+    evs_redis_cmd_t  *cmd;
+
+    for (q = ngx_queue_head(queue);
+         q != ngx_queue_sentinel(queue);
+         q = ngx_queue_next(q))
+    {
+        cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
+
+        if (cmd->once && !cmd->expired) {
+            cmd->expired = 1;
+            ngx_queue_insert_tail(&node->expired, &cmd->expiry);
+        }
+    }
+}
+
+
+void
+evs_redis_pipeline_forget(evs_redis_node_t *node)
+{
+    ngx_queue_t      *q;
+    evs_redis_cmd_t  *cmd;
+
+    while (!ngx_queue_empty(&node->pending)) {
+        q = ngx_queue_head(&node->pending);
+        evs_redis_cancel(ngx_queue_data(q, evs_redis_cmd_t, queue));
+    }
+
+    while (!ngx_queue_empty(&node->delayed)) {
+        q = ngx_queue_head(&node->delayed);
+        evs_redis_cancel(ngx_queue_data(q, evs_redis_cmd_t, queue));
+    }
+
+    for (q = ngx_queue_head(&node->sent);
+         q != ngx_queue_sentinel(&node->sent);
+         q = ngx_queue_next(q))
+    {
+        cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
+
+        if (cmd->handlers) {
+            evs_redis_cancel(cmd);
+        }
+    }
 }
 
 

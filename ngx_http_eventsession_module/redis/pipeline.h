@@ -41,11 +41,17 @@ void evs_redis_pipeline_done(evs_redis_node_t *node,
 /* Redis refused it for now: it is sent again after a delay. */
 void evs_redis_pipeline_delay(evs_redis_node_t *node);
 
-/* The connection is gone: what was sent is to be sent again. */
+/*
+ * The connection is gone: what was sent is to be sent again, but for what
+ * must not be carried out twice; that ends with EVS_REDIS_LOST.
+ */
 void evs_redis_pipeline_rewind(evs_redis_node_t *node);
 
 /* Every command is given up. */
 void evs_redis_pipeline_end(evs_redis_node_t *node);
+
+/* Nobody waits for any command any more. */
+void evs_redis_pipeline_forget(evs_redis_node_t *node);
 
 
 #endif /* _EVS_REDIS_PIPELINE_H_INCLUDED_ */
