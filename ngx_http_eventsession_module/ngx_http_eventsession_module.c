@@ -14,6 +14,7 @@
 #include "http/session.h"
 #include "http/ws.h"
 #include "ngx_http_eventsession_module.h"
+#include "store/feed.h"
 
 
 /* every Redis that is configured, whether an endpoint uses it or not */
@@ -834,6 +835,7 @@ static void
 ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 {
     evs_redis_exit(cycle);
+    evs_feed_exit();
 
     ngx_http_eventsession_ingest_exit();
     ngx_http_eventsession_ws_exit();

@@ -47,13 +47,11 @@ typedef struct {
 typedef struct {
     ngx_queue_t                              queue;
     ngx_http_eventsession_ws_t              *ws;        /* NULL: gone */
-    evs_redis_cmd_t                         *cmd;
+    evs_append_t                             append;
     ngx_uint_t                               number;
-    ngx_uint_t                               entries;
     const char                              *failure;   /* NULL: stored */
     ngx_str_t                                reply;     /* of a bad message */
     unsigned                                 done:1;
-    unsigned                                 ended:1;   /* holds an END */
     unsigned                                 mismatch:1;
 } ngx_http_eventsession_message_t;
 
@@ -70,7 +68,7 @@ static ngx_int_t ngx_http_eventsession_ingest_bad(
     ngx_http_eventsession_ws_t *ws, ngx_http_eventsession_message_t *m,
     const evs_fault_t *fault);
 static void ngx_http_eventsession_ingest_done(void *data,
-    const evs_redis_reply_t *reply);
+    const char *failure);
 static ngx_int_t ngx_http_eventsession_ingest_settle(
     ngx_http_eventsession_ws_t *ws);
 static ngx_int_t ngx_http_eventsession_ingest_answer(
@@ -96,12 +94,6 @@ static const ngx_http_eventsession_ws_app_t  ngx_http_eventsession_ingest = {
     ngx_http_eventsession_ingest_pending,
     ngx_http_eventsession_ingest_drained,
     ngx_http_eventsession_ingest_closed
-};
-
-
-static const evs_redis_handlers_t  ngx_http_eventsession_ingest_handlers = {
-    NULL,
-    ngx_http_eventsession_ingest_done
 };
 
 
@@ -262,7 +254,6 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
 {
     ngx_int_t                         rc;
     evs_scan_t                        scan;
-    evs_append_t                      append;
     ngx_http_eventsession_ingest_t   *in;
     ngx_http_eventsession_message_t  *m;
 
@@ -284,12 +275,10 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
                   in->conf->sid_kind, &in->conf->limits,
                   ngx_http_eventsession_ingest_process.names);
 
-    rc = evs_append(&in->conf->store, in->node, &scan,
-                    &ngx_http_eventsession_ingest_handlers, m, &append);
+    m->append.done = ngx_http_eventsession_ingest_done;
+    m->append.data = m;
 
-    m->entries = append.entries;
-    m->ended = append.ended;
-    m->cmd = append.cmd;
+    rc = evs_append(&in->conf->store, in->node, &scan, &m->append);
 
     switch (rc) {
 
@@ -374,17 +363,13 @@ ngx_http_eventsession_ingest_bad(ngx_http_eventsession_ws_t *ws,
 
 
 static void
-ngx_http_eventsession_ingest_done(void *data, const evs_redis_reply_t *reply)
+ngx_http_eventsession_ingest_done(void *data, const char *failure)
 {
     ngx_http_eventsession_ws_t       *ws;
     ngx_http_eventsession_message_t  *m = data;
 
     m->done = 1;
-    m->cmd = NULL;
-
-    if (!evs_append_stored(reply)) {
-        m->failure = evs_store_failure(reply);
-    }
+    m->failure = failure;
 
     ws = m->ws;
 
@@ -457,7 +442,7 @@ ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
                                              (size_t) (p - buf));
     }
 
-    if (m->ended) {
+    if (m->append.ended) {
         in->ended = 1;
     }
 
@@ -466,7 +451,7 @@ ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
     }
 
     p = ngx_snprintf(buf, sizeof(buf), "{\"ack\":%ui,\"events\":%ui}",
-                     m->number, m->entries);
+                     m->number, m->append.entries);
 
     return ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, buf,
                                          (size_t) (p - buf));
@@ -581,7 +566,7 @@ ngx_http_eventsession_ingest_closed(ngx_http_eventsession_ws_t *ws)
 
         ngx_queue_remove(q);
 
-        if (m->cmd == NULL) {
+        if (m->done) {
             ngx_http_eventsession_message_free(m);
             continue;
         }

@@ -16,8 +16,17 @@
 
 #include "event/number.h"
 #include "store/append.h"
+#include "store/feed_entry.h"
 #include "store/id.h"
 #include "store/member.h"
+
+
+/* where the texts of a message have come to */
+typedef struct {
+    u_char            *members;       /* of ZADD */
+    u_char            *feed;          /* NULL: off */
+    evs_id_t           id;
+} evs_append_texts_t;
 
 
 /* "*<argc>\r\n$4\r\nZADD\r\n$<len>\r\n<key>\r\n" */
@@ -38,14 +47,24 @@
 #define evs_append_lit(p, s)  ngx_cpymem(p, s, sizeof(s) - 1)
 
 
+static ngx_int_t evs_append_entries(evs_append_t *append, evs_scan_t *scan,
+    evs_append_texts_t *texts);
 static u_char *evs_append_entry(u_char *p, const evs_entry_t *entry,
-    evs_id_t *id);
+    evs_id_t *id, ngx_str_t *member);
 static u_char *evs_append_head(u_char *start, u_char *members, u_char *last,
     const evs_store_conf_t *conf, const evs_sid_t *sid, ngx_uint_t entries);
 static u_char *evs_append_score(u_char *p, int64_t us);
 static ngx_uint_t evs_append_digits(ngx_uint_t n);
 static size_t evs_append_head_len(const evs_store_conf_t *conf,
     const evs_sid_t *sid, ngx_uint_t digits);
+static void evs_append_stored(void *data, const evs_redis_reply_t *reply);
+static void evs_append_fed(evs_feed_message_t *message, const char *failure);
+
+
+static const evs_redis_handlers_t  evs_append_handlers = {
+    NULL,
+    evs_append_stored
+};
 
 
 /* what the last message needed; a guess only */
@@ -54,30 +73,89 @@ static ngx_uint_t  evs_append_last_digits = 1;
 
 ngx_int_t
 evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
-    evs_scan_t *scan, const evs_redis_handlers_t *handlers, void *data,
-    evs_append_t *append)
+    evs_scan_t *scan, evs_append_t *append)
 {
-    size_t        len;
-    u_char       *start, *members, *p;
-    evs_id_t      id;
-    ngx_int_t     rc;
-    evs_entry_t   entry;
+    size_t               max;
+    u_char              *start, *members;
+    ngx_int_t            rc;
+    evs_feed_t          *feed;
+    evs_append_texts_t   texts;
 
     append->entries = 0;
     append->ended = 0;
-    append->cmd = NULL;
+    append->failure = NULL;
 
-    len = (size_t) (scan->json.last - scan->json.start);
+    max = evs_append_max((size_t) (scan->json.last - scan->json.start));
 
-    start = evs_redis_reserve(node, evs_append_max(len));
+    feed = NULL;
+    texts.feed = NULL;
 
-    if (start == NULL || evs_id_begin(&id) != NGX_OK) {
+    if (conf->feed) {
+        feed = evs_feed(conf, node);
+
+        if (feed != NULL) {
+            texts.feed = evs_feed_reserve(feed, conf, scan->sid, max);
+        }
+
+        if (texts.feed == NULL) {
+            return NGX_ABORT;
+        }
+    }
+
+    start = evs_redis_reserve(node, max);
+
+    if (start == NULL || evs_id_begin(&texts.id) != NGX_OK) {
         return NGX_ABORT;
     }
 
     members = start + evs_append_head_len(conf, scan->sid,
                                           evs_append_last_digits);
-    p = members;
+    texts.members = members;
+
+    rc = evs_append_entries(append, scan, &texts);
+
+    if (rc != NGX_DONE || scan->count == 0) {
+        return rc;
+    }
+
+    append->entries = scan->count;
+
+    texts.members = evs_append_head(start, members, texts.members, conf,
+                                    scan->sid, scan->count);
+
+    if (evs_redis_commit(node, texts.members, 1, conf->timeout,
+                         &evs_append_handlers, append)
+        == NULL)
+    {
+        return NGX_ABORT;
+    }
+
+    append->storing = 1;
+    append->feeding = (feed != NULL);
+
+    evs_id_end(&texts.id);
+
+    if (feed != NULL) {
+        append->message.done = evs_append_fed;
+        evs_feed_commit(feed, texts.feed, scan->count, &append->message);
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_DONE at the end of the message, else as evs_scan_next(). */
+
+static ngx_int_t
+evs_append_entries(evs_append_t *append, evs_scan_t *scan,
+    evs_append_texts_t *texts)
+{
+    u_char       *p;
+    ngx_int_t     rc;
+    ngx_str_t     member;
+    evs_entry_t   entry;
+
+    p = texts->members;
 
     for ( ;; ) {
         rc = evs_scan_next(scan, &entry);
@@ -90,26 +168,17 @@ evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
             append->ended = 1;
         }
 
-        p = evs_append_entry(p, &entry, &id);
+        p = evs_append_entry(p, &entry, &texts->id, &member);
+
+        if (texts->feed) {
+            texts->feed = evs_feed_entry_member(texts->feed, member.data,
+                                                member.len);
+        }
     }
 
-    if (rc != NGX_DONE || scan->count == 0) {
-        return rc;
-    }
+    texts->members = p;
 
-    append->entries = scan->count;
-
-    p = evs_append_head(start, members, p, conf, scan->sid, scan->count);
-
-    append->cmd = evs_redis_commit(node, p, 1, conf->timeout, handlers, data);
-
-    if (append->cmd == NULL) {
-        return NGX_ABORT;
-    }
-
-    evs_id_end(&id);
-
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -120,10 +189,11 @@ evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
  */
 
 static u_char *
-evs_append_entry(u_char *p, const evs_entry_t *entry, evs_id_t *id)
+evs_append_entry(u_char *p, const evs_entry_t *entry, evs_id_t *id,
+    ngx_str_t *member)
 {
     size_t   len, digits;
-    u_char  *member;
+    u_char  *start;
 
     if (entry->type == EVS_ENTRY_EVENT) {
         p = evs_append_score(p, entry->timestamp.us);
@@ -136,22 +206,25 @@ evs_append_entry(u_char *p, const evs_entry_t *entry, evs_id_t *id)
         p = evs_append_lit(p, "$4\r\n+inf\r\n");
     }
 
-    member = p + sizeof("$nn\r\n") - 1;
+    start = p + sizeof("$nn\r\n") - 1;
 
-    len = (size_t) (evs_member_write(member, entry, id->text) - member);
+    len = (size_t) (evs_member_write(start, entry, id->text) - start);
     digits = evs_append_digits(len);
 
     if (digits != 2) {
-        ngx_memmove(member + digits - 2, member, len);
-        member = member + digits - 2;
+        ngx_memmove(start + digits - 2, start, len);
+        start = start + digits - 2;
     }
+
+    member->len = len;
+    member->data = start;
 
     *p++ = '$';
     p = evs_number_write(p, len);
     *p++ = CR;
     *p++ = LF;
 
-    p = member + len;
+    p = start + len;
     *p++ = CR;
     *p++ = LF;
 
@@ -238,8 +311,37 @@ evs_append_digits(ngx_uint_t n)
 }
 
 
-ngx_uint_t
-evs_append_stored(const evs_redis_reply_t *reply)
+static void
+evs_append_stored(void *data, const evs_redis_reply_t *reply)
 {
-    return reply->type == EVS_REDIS_INTEGER;
+    evs_append_t  *append = data;
+
+    append->storing = 0;
+
+    if (reply->type != EVS_REDIS_INTEGER) {
+        append->failure = evs_store_failure(reply);
+    }
+
+    if (!append->feeding) {
+        append->done(append->data, append->failure);
+    }
+}
+
+
+static void
+evs_append_fed(evs_feed_message_t *message, const char *failure)
+{
+    evs_append_t  *append;
+
+    append = ngx_queue_data(message, evs_append_t, message);
+
+    append->feeding = 0;
+
+    if (failure != NULL) {
+        append->failure = failure;
+    }
+
+    if (!append->storing) {
+        append->done(append->data, append->failure);
+    }
 }

@@ -1,7 +1,8 @@
 
 /*
  * A message into its session: all its entries as one ZADD, written straight
- * from the scanner into the Redis output buffer.
+ * from the scanner into the Redis output buffer; and, where it is on, into the
+ * feed.
  */
 
 
@@ -13,30 +14,40 @@
 #include <ngx_core.h>
 
 #include "event/scan.h"
+#include "store/feed.h"
 #include "store/store.h"
 
 
+/* a message on its way; its memory is its owner's, until done */
 typedef struct {
-    ngx_uint_t         entries;
-    unsigned           ended:1;       /* a SESSION_END is among them */
-    evs_redis_cmd_t   *cmd;           /* is under way */
+    /* set by the caller */
+    void               *data;
+    /* once; NULL: it is safe, and on the feed; else why it isn't known to be,
+       for a client to read */
+    void              (*done)(void *data, const char *failure);
+
+    /* what was read */
+    ngx_uint_t          entries;
+    unsigned            ended:1;      /* a SESSION_END is among them */
+
+    /* what is not done yet */
+    unsigned            storing:1;
+    unsigned            feeding:1;
+    evs_feed_message_t  message;
+    const char         *failure;
 } evs_append_t;
 
 
 /*
  * Reads scan to its end.
  *
- *     NGX_OK      under way; handlers->done says how it ended
+ *     NGX_OK      under way; append->done says how it ended
  *     NGX_DONE    the message had no entries: nothing to store
  *     NGX_ERROR   a bad message, see scan->fault; nothing was stored
  *     NGX_ABORT   no memory; nothing was stored
  */
 ngx_int_t evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
-    evs_scan_t *scan, const evs_redis_handlers_t *handlers, void *data,
-    evs_append_t *append);
-
-/* Whether a reply means that the message is stored: 1 or 0. */
-ngx_uint_t evs_append_stored(const evs_redis_reply_t *reply);
+    evs_scan_t *scan, evs_append_t *append);
 
 
 #endif /* _EVS_APPEND_H_INCLUDED_ */
