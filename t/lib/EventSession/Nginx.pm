@@ -19,6 +19,7 @@ package EventSession::Nginx;
 #     $nginx->start;
 #
 #     my $ws  = $nginx->ws('/ws?sessionId=…', %options);   # EventSession::WS
+#     my $sse = $nginx->sse('/database_events', %options); # EventSession::SSE
 #     my $res = $nginx->get('/session/…');                 # ::HTTP::Response
 #     my $res = $nginx->request('POST', '/event', body => '…');
 #     my $c   = $nginx->connect;                           # EventSession::HTTP
@@ -47,6 +48,7 @@ use Time::HiRes qw(time sleep);
 use EventSession::HTTP;
 use EventSession::Process;
 use EventSession::Redis;
+use EventSession::SSE;
 use EventSession::WS;
 
 
@@ -361,6 +363,13 @@ sub ws {
     my ($self, $path, %options) = @_;
 
     return EventSession::WS->connect($self->{port}, $path, slower(%options));
+}
+
+
+sub sse {
+    my ($self, $path, %options) = @_;
+
+    return EventSession::SSE->connect($self->{port}, $path, slower(%options));
 }
 
 

@@ -6,6 +6,12 @@ package EventSession::Node;
 #
 #     my @lines = EventSession::Node->run('session.js', @arguments);
 #
+#     my $node = EventSession::Node->start($t->folder('node'), 'feed.js', …);
+#
+#     $node->lines;                 # what it has printed so far
+#     $node->output;                # and what it complained of
+#     $node->stop;
+#
 # Each line that a script prints is JSON.  Options of node's own, and
 # anything else in front of the script, may stand in a list: [ '--x' ].
 
@@ -16,6 +22,7 @@ use Carp;
 use Fcntl qw(LOCK_EX);
 use JSON::PP ();
 
+use EventSession::Process;
 use EventSession::Redis;
 
 my $folder = __FILE__ =~ s{lib/EventSession/Node\.pm$}{node}r;
@@ -42,7 +49,8 @@ sub install {
     return if (modified("$folder/node_modules/.package-lock.json") // 0)
         >= modified("$folder/package-lock.json");
 
-    my $output = qx(cd '$folder' && npm ci --no-audit --no-fund 2>&1);
+    my $output = qx(cd '$folder' && npm ci --ignore-scripts \
+        --no-audit --no-fund 2>&1);
 
     croak "npm ci: $output" if $?;
 }
@@ -68,6 +76,39 @@ sub run {
 
     return @lines;
 }
+
+
+# In a folder of its own, which is all of its home.
+
+sub start {
+    my ($class, $dir, $script, @arguments) = @_;
+
+    install();
+
+    my $self = bless { output => "$dir/output" }, $class;
+
+    $self->{process} = EventSession::Process->spawn(
+        [ 'node', "$folder/$script", @arguments ], dies => 'TERM',
+        output => $self->{output}, env => { HOME => $dir, TMPDIR => $dir });
+
+    return $self;
+}
+
+
+sub output { EventSession::Redis::slurp($_[0]{output}) }
+
+
+# Those that are whole.
+
+sub lines {
+    my ($self) = @_;
+
+    return map { JSON::PP::decode_json($_) }
+        $self->output =~ /^([\[\{].*)\n/mg;
+}
+
+
+sub stop { $_[0]{process}->end('TERM') }
 
 
 1;
