@@ -101,11 +101,11 @@ evs_redis_greet(evs_redis_node_t *node)
         p = evs_redis_greet_select(node, p);
     }
 
+    p = evs_redis_greet_id(node, p);
     p = evs_redis_greet_info(node, p, "memory");
     p = evs_redis_greet_info(node, p, "persistence");
     p = evs_redis_greet_info(node, p, "replication");
     p = evs_redis_greet_info(node, p, "server");
-    p = evs_redis_greet_id(node, p);
 
     return evs_redis_pipeline_greet(node, p, node->ngreeting);
 }
