@@ -42,6 +42,11 @@ typedef struct {
     u_char                 data[EVS_FEED_ID_MAX];
 } evs_feed_id_t;
 
+typedef struct {
+    evs_feed_id_t          id;
+    uint64_t               events;
+} evs_feed_mark_t;
+
 
 typedef struct {
     ngx_queue_t            queue;
@@ -82,10 +87,11 @@ struct evs_feed_s {
     evs_feed_id_t          at;        /* the last entry in it */
 
     evs_feed_id_t          top;       /* the last one of ours */
-    evs_feed_id_t          marks[EVS_FEED_MARKS];
+    uint64_t               events;    /* of ours, up to there */
+    evs_feed_mark_t        marks[EVS_FEED_MARKS];
     ngx_uint_t             nmarks;
-    ngx_uint_t             since;     /* events behind the last mark */
-    ngx_uint_t             trim;      /* the oldest mark is due */
+    evs_feed_id_t          cut;
+    ngx_uint_t             trim;      /* what is before cut may go */
 };
 
 
@@ -396,7 +402,7 @@ evs_feed_write(u_char *p, evs_feed_batch_t *batch)
         feed->trim = 0;
         p = evs_resp_arg(p, (u_char *) "MINID", sizeof("MINID") - 1);
         p = evs_resp_arg(p, (u_char *) "~", 1);
-        p = evs_resp_arg(p, feed->marks[0].data, feed->marks[0].len);
+        p = evs_resp_arg(p, feed->cut.data, feed->cut.len);
 
     } else {
         last = ngx_sprintf(count, "%ui", feed->conf->feed_history);
@@ -695,30 +701,46 @@ evs_feed_give_up(ngx_queue_t *queue, const char *failure)
  * The history is bounded in two ways.  MAXLEN has as many entries as events
  * are to be kept, as each has one at least; but entries may be large.  So
  * every fifteenth of the history is marked by the id of an entry, and once
- * there are events enough behind the oldest mark, MINID cuts what is before
- * it.  Others may write to the stream, too: then there are more of them.
+ * there are events enough behind a mark, MINID cuts what is before it.  Others
+ * may write to the stream, too: then there are more of them.
  */
 
 static void
 evs_feed_trim(evs_feed_t *feed, const evs_feed_batch_t *batch)
 {
-    feed->top = batch->id;
-    feed->since += batch->events;
+    ngx_uint_t        i, n, history;
+    evs_feed_mark_t  *mark;
 
-    if (feed->since <= feed->conf->feed_history / (EVS_FEED_MARKS - 1)) {
+    history = feed->conf->feed_history;
+
+    feed->top = batch->id;
+    feed->events += batch->events;
+
+    n = feed->nmarks;
+
+    if (n && feed->events - feed->marks[n - 1].events
+             <= history / (EVS_FEED_MARKS - 1))
+    {
         return;
     }
 
-    feed->since = 0;
-
-    if (feed->nmarks == EVS_FEED_MARKS) {
-        ngx_memmove(&feed->marks[0], &feed->marks[1],
-                    (EVS_FEED_MARKS - 1) * sizeof(evs_feed_id_t));
-        feed->nmarks--;
+    for (i = 0; i < n && feed->events - feed->marks[i].events >= history; i++) {
+        feed->cut = feed->marks[i].id;
+        feed->trim = 1;
     }
 
-    feed->marks[feed->nmarks++] = batch->id;
-    feed->trim = (feed->nmarks == EVS_FEED_MARKS);
+    /* the marks of a shorter history, before this one, are too close */
+
+    i = (n - i == EVS_FEED_MARKS) ? i + 1 : i;
+    n -= i;
+
+    ngx_memmove(feed->marks, feed->marks + i, n * sizeof(evs_feed_mark_t));
+
+    mark = &feed->marks[n];
+    mark->id = batch->id;
+    mark->events = feed->events;
+
+    feed->nmarks = n + 1;
 }
 
 
