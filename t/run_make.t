@@ -50,12 +50,15 @@ sub make_run {
 sub output { EventSession::Redis::slurp($_[0]{output}) }
 
 
-sub get {
-    my ($run, $path) = @_;
+sub request {
+    my ($run, $method, $path) = @_;
 
-    return EventSession::HTTP->connect($run->{port})->request('GET', $path,
+    return EventSession::HTTP->connect($run->{port})->request($method, $path,
         headers => [ 'Connection: close' ]);
 }
+
+
+sub get { request($_[0], 'GET', $_[1]) }
 
 
 # The pids of a run's servers, from when it was ready.
@@ -207,6 +210,10 @@ is(pid_of($run, 'redis'), 0, 'no Redis was started');
 qx($example);
 is(get($run, "/session/$sid")->body, $tree, 'a session is taken');
 is(scalar(@{ $redis->cli('KEYS', "*$sid*") }), 1, 'into that Redis');
+
+is(request($run, 'DELETE', "/session/$sid")->status, 204,
+    'and can be deleted');
+is(scalar(@{ $redis->cli('KEYS', "*$sid*") }), 0, 'from it');
 
 kill('HUP', -$run->{make}->pid);
 ok_ended($run, 'terminal closed');

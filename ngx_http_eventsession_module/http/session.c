@@ -64,8 +64,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_eventsession_session_arguments(
     ngx_http_request_t *r, ngx_http_eventsession_session_t *ctx);
-static ngx_int_t ngx_http_eventsession_session_id(ngx_http_request_t *r,
-    evs_sid_t *sid);
 static ngx_int_t ngx_http_eventsession_session_argument(
     ngx_http_request_t *r, const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_eventsession_session_time(ngx_http_request_t *r,
@@ -124,7 +122,9 @@ ngx_http_eventsession_session_handler(ngx_http_request_t *r)
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
-    rc = ngx_http_eventsession_methods(r, NGX_HTTP_GET);
+    rc = ngx_http_eventsession_methods(r, elcf->deletes
+                                          ? NGX_HTTP_GET|NGX_HTTP_DELETE
+                                          : NGX_HTTP_GET);
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -132,6 +132,10 @@ ngx_http_eventsession_session_handler(ngx_http_request_t *r)
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (r->method == NGX_HTTP_DELETE) {
+        return ngx_http_eventsession_session_delete(r);
     }
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_eventsession_session_t));
@@ -210,7 +214,7 @@ ngx_http_eventsession_session_arguments(ngx_http_request_t *r,
 
     read = &ctx->read;
 
-    rc = ngx_http_eventsession_session_id(r, &read->sid);
+    rc = ngx_http_eventsession_session_sid(r, &read->sid);
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -274,13 +278,8 @@ ngx_http_eventsession_session_limit(ngx_http_request_t *r,
 }
 
 
-/*
- * The id is what follows the name of a prefix location, or, in a regex
- * location, the last segment of the path.
- */
-
-static ngx_int_t
-ngx_http_eventsession_session_id(ngx_http_request_t *r, evs_sid_t *sid)
+ngx_int_t
+ngx_http_eventsession_session_sid(ngx_http_request_t *r, evs_sid_t *sid)
 {
     u_char                            *p, *last;
     ngx_http_eventsession_loc_conf_t  *elcf;
@@ -593,22 +592,25 @@ static ngx_int_t
 ngx_http_eventsession_session_step(ngx_http_eventsession_session_t *ctx,
     ngx_int_t rc, const char *failure)
 {
+    ngx_uint_t           level;
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
+    if (ctx->header_sent
+        && (rc == NGX_ERROR || rc == NGX_DECLINED || ctx->failed))
+    {
+        /* the client sees that the reply was cut */
+
+        level = (rc == NGX_DECLINED) ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      "eventsession: session read was cut short: %s",
+                      failure ? failure : "no memory");
+        return NGX_ERROR;
+    }
+
     if (rc == NGX_ERROR || ctx->failed) {
-
-        if (ctx->header_sent) {
-
-            /* the client sees that the reply was cut */
-
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "eventsession: session read was cut short: %s",
-                          failure ? failure : "no memory");
-            return NGX_ERROR;
-        }
-
         return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                    "the session can't be read: %s, try again later",
                    failure ? failure : "no memory");

@@ -146,9 +146,14 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
 
     } else {
 
-        /* the cursor's own member is known when it is seen again, see below */
+        /*
+         * The cursor's own member is known when it is seen again, see below;
+         * and if a page after the first one is empty, the key is gone.
+         */
 
-        if (read->cursor.rest != 0 && read->cursor.rank != 0) {
+        if ((read->begun || read->cursor.rest != 0)
+            && read->cursor.rank != 0)
+        {
             read->cursor.rank--;
         }
 
@@ -575,6 +580,12 @@ evs_read_done(void *data, const evs_redis_reply_t *reply)
         rc = evs_read_send(read, 0, 0);
 
         goto sent;
+    }
+
+    if (read->page_reply != -1 && read->begun && read->came == 0) {
+        read->handlers->page(read->data, NGX_DECLINED,
+                             "the session was deleted");
+        return;
     }
 
     last = read->past || (!read->full && read->came < read->asked);

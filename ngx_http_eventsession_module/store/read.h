@@ -4,7 +4,9 @@
  *
  * Pages go by rank.  While others write, ranks only grow, so the rank where
  * the next page is to begin is a lower bound: what a page repeats is known by
- * its place in the order and passed over, and nothing is ever skipped.
+ * its place in the order and passed over, and nothing is ever skipped.  Only
+ * a deletion takes members out, all of them: then the next page, which would
+ * repeat one member at least, is empty.
  */
 
 
@@ -55,8 +57,9 @@ typedef struct {
 
     /*
      * The page is done.  NGX_OK: there is more; call evs_read_next() for it.
-     * NGX_DONE: that was the last one.  NGX_DECLINED: no such session.
-     * NGX_ERROR: failed, with failure saying why.  May end the read.
+     * NGX_DONE: that was the last one.  NGX_DECLINED: no such session, or
+     * not any more.  NGX_ERROR: failed.  Of both, failure may say why.  May
+     * end the read.
      */
     void       (*page)(void *data, ngx_int_t rc, const char *failure);
 } evs_read_handlers_t;
