@@ -28,6 +28,9 @@ typedef struct {
 } evs_timestamp_t;
 
 
+#define EVS_APPLICATION_MAX  64      /* bytes of an application's name */
+
+
 typedef struct {
     evs_entry_type_e   type;
     evs_timestamp_t    timestamp;
@@ -37,6 +40,9 @@ typedef struct {
     ngx_str_t          id;       /* decoded; data == NULL: none was sent */
     ngx_str_t          category; /* as name; data == NULL: none was sent */
     ngx_str_t          data;     /* compact strict JSON; data == NULL: none */
+
+    ngx_str_t          application;   /* who sent it: plain ASCII without " and
+                                         \; data == NULL: nobody was asked */
 } evs_entry_t;
 
 

@@ -34,14 +34,8 @@ typedef struct {
     (sizeof("*\r\n$4\r\nZADD\r\n") + NGX_INT_T_LEN                            \
      + EVS_RESP_ARG_MAX + EVS_STORE_KEY_MAX)
 
-/*
- * A command is never longer than this: the shortest text of an EVENT is 40
- * bytes with its comma, and is written as 51 bytes; of the longer parts, each
- * byte of a text is one byte of the member, but for the integers of short
- * timestamps (9 bytes at most).
- */
-#define evs_append_max(len)                                                   \
-    (EVS_APPEND_HEAD_MAX + (len) + (len) / 2 + 512)
+/* the shortest text of an entry, with its comma */
+#define EVS_APPEND_ENTRY_MIN  40
 
 
 #define evs_append_lit(p, s)  ngx_cpymem(p, s, sizeof(s) - 1)
@@ -49,6 +43,18 @@ typedef struct {
 
 static ngx_int_t evs_append_entries(evs_append_t *append, evs_scan_t *scan,
     evs_append_texts_t *texts);
+static size_t evs_append_max(size_t len, size_t application);
+static ngx_int_t evs_append_commit(evs_append_t *append,
+    const evs_store_conf_t *conf, evs_redis_node_t *node, ngx_uint_t nreplies,
+    evs_feed_t *feed, evs_append_texts_t *texts);
+static void evs_append_session(const evs_store_conf_t *conf,
+    const evs_append_event_t **events, ngx_uint_t n, evs_append_t *append,
+    evs_append_texts_t *texts);
+static size_t evs_append_event_max(const evs_entry_t *entry);
+static int evs_append_order(const evs_append_event_t *a,
+    const evs_append_event_t *b);
+static int ngx_libc_cdecl evs_append_compare(const void *one,
+    const void *two);
 static u_char *evs_append_entry(u_char *p, const evs_entry_t *entry,
     evs_id_t *id, ngx_str_t *member);
 static u_char *evs_append_head(u_char *start, u_char *members, u_char *last,
@@ -85,7 +91,8 @@ evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
     append->ended = 0;
     append->failure = NULL;
 
-    max = evs_append_max((size_t) (scan->json.last - scan->json.start));
+    max = evs_append_max((size_t) (scan->json.last - scan->json.start),
+                         append->application.len);
 
     feed = NULL;
     texts.feed = NULL;
@@ -123,7 +130,36 @@ evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
     texts.members = evs_append_head(start, members, texts.members, conf,
                                     scan->sid, scan->count);
 
-    if (evs_redis_commit(node, texts.members, 1, conf->timeout,
+    return evs_append_commit(append, conf, node, 1, feed, &texts);
+}
+
+
+/*
+ * A command is never longer than this: the shortest text of an EVENT is
+ * written as 51 bytes; of the longer parts, each byte of a text is one byte of
+ * the member, but for the integers of short timestamps (9 bytes at most).
+ */
+
+static size_t
+evs_append_max(size_t len, size_t application)
+{
+    size_t  entries;
+
+    entries = len / EVS_APPEND_ENTRY_MIN + 1;
+
+    return EVS_APPEND_HEAD_MAX + len + len / 2 + 512
+           + (application ? entries * (application + 1) : 0);
+}
+
+
+/* The commands written, with so many replies, and what is for the feed. */
+
+static ngx_int_t
+evs_append_commit(evs_append_t *append, const evs_store_conf_t *conf,
+    evs_redis_node_t *node, ngx_uint_t nreplies, evs_feed_t *feed,
+    evs_append_texts_t *texts)
+{
+    if (evs_redis_commit(node, texts->members, nreplies, conf->timeout,
                          &evs_append_handlers, append)
         == NULL)
     {
@@ -133,14 +169,151 @@ evs_append(const evs_store_conf_t *conf, evs_redis_node_t *node,
     append->storing = 1;
     append->feeding = (feed != NULL);
 
-    evs_id_end(&texts.id);
+    evs_id_end(&texts->id);
 
     if (feed != NULL) {
         append->message.done = evs_append_fed;
-        evs_feed_commit(feed, texts.feed, scan->count, &append->message);
+        evs_feed_commit(feed, texts->feed, append->entries, &append->message);
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+evs_append_events(const evs_store_conf_t *conf, evs_redis_node_t *node,
+    const evs_append_event_t **events, ngx_uint_t n, evs_append_t *append)
+{
+    size_t               max;
+    u_char              *p;
+    ngx_uint_t           i, first, sessions;
+    evs_feed_t          *feed;
+    evs_append_texts_t   texts;
+
+    append->entries = n;
+    append->ended = 0;
+    append->failure = NULL;
+
+    qsort(events, n, sizeof(evs_append_event_t *), evs_append_compare);
+
+    max = 0;
+
+    for (i = 0; i < n; i++) {
+        max += EVS_APPEND_HEAD_MAX + evs_append_event_max(&events[i]->entry);
+    }
+
+    feed = NULL;
+    texts.feed = NULL;
+
+    if (conf->feed) {
+        feed = evs_feed(conf, node);
+
+        if (feed != NULL) {
+            texts.feed = evs_feed_reserve(feed, conf, &events[0]->sid, max);
+        }
+
+        if (texts.feed == NULL) {
+            return NGX_ABORT;
+        }
+    }
+
+    p = evs_redis_reserve(node, max);
+
+    if (p == NULL || evs_id_begin(&texts.id) != NGX_OK) {
+        return NGX_ABORT;
+    }
+
+    texts.members = p;
+    sessions = 0;
+
+    for (first = 0; first < n; first = i) {
+
+        for (i = first + 1; i < n; i++) {
+            if (evs_append_order(events[i], events[first]) != 0) {
+                break;
+            }
+        }
+
+        if (feed != NULL && first != 0) {
+            texts.feed = evs_feed_entry_message_end(texts.feed);
+            texts.feed = evs_feed_entry_message(texts.feed,
+                                                &events[first]->sid);
+        }
+
+        evs_append_session(conf, events + first, i - first, append, &texts);
+        sessions++;
+    }
+
+    return evs_append_commit(append, conf, node, sessions, feed, &texts);
+}
+
+
+/* One session's events, as a ZADD and into the feed. */
+
+static void
+evs_append_session(const evs_store_conf_t *conf,
+    const evs_append_event_t **events, ngx_uint_t n, evs_append_t *append,
+    evs_append_texts_t *texts)
+{
+    u_char       *p, *last, key[EVS_STORE_KEY_MAX];
+    ngx_str_t     member;
+    ngx_uint_t    i;
+    evs_entry_t   entry;
+
+    last = evs_store_key(key, conf, &events[0]->sid);
+
+    p = evs_resp_argc(texts->members, 2 + 2 * n);
+    p = evs_append_lit(p, "$4\r\nZADD\r\n");
+    p = evs_resp_arg(p, key, (size_t) (last - key));
+
+    for (i = 0; i < n; i++) {
+        entry = events[i]->entry;
+        entry.application = append->application;
+
+        p = evs_append_entry(p, &entry, &texts->id, &member);
+
+        if (texts->feed) {
+            texts->feed = evs_feed_entry_member(texts->feed, member.data,
+                                                member.len);
+        }
+    }
+
+    texts->members = p;
+}
+
+
+static size_t
+evs_append_event_max(const evs_entry_t *entry)
+{
+    return entry->name.len + entry->id.len + entry->category.len
+           + entry->data.len + entry->timestamp.text.len
+           + EVS_MEMBER_MAX + 2 * EVS_RESP_ARG_MAX + NGX_INT64_LEN + 1
+           + EVS_APPLICATION_MAX;
+}
+
+
+static int
+evs_append_order(const evs_append_event_t *a, const evs_append_event_t *b)
+{
+    if (a->sid.len != b->sid.len) {
+        return (a->sid.len < b->sid.len) ? -1 : 1;
+    }
+
+    return ngx_memcmp(a->sid.data, b->sid.data, a->sid.len);
+}
+
+
+/* By session; and as they were given, which is as they lie in memory. */
+
+static int ngx_libc_cdecl
+evs_append_compare(const void *one, const void *two)
+{
+    int                         rc;
+    const evs_append_event_t  *const *a = one, *const *b = two;
+
+    rc = evs_append_order(*a, *b);
+
+    return rc ? rc : (*a > *b) - (*a < *b);
 }
 
 
@@ -167,6 +340,8 @@ evs_append_entries(evs_append_t *append, evs_scan_t *scan,
         if (entry.type == EVS_ENTRY_END) {
             append->ended = 1;
         }
+
+        entry.application = append->application;
 
         p = evs_append_entry(p, &entry, &texts->id, &member);
 

@@ -24,6 +24,7 @@
 #define EVS_MEMBER_TS_DECIMAL   0x08   /* + bytes, 1-8 */
 #define EVS_MEMBER_TS_MASK      0x1f
 #define EVS_MEMBER_MORE         0x20
+#define EVS_MEMBER_APPLICATION  0x40
 
 /* digits that always fit a uint64_t */
 #define EVS_MEMBER_DIGITS       19
@@ -37,7 +38,7 @@
 
 
 static u_char *evs_member_write_timestamp(u_char *p, const ngx_str_t *text,
-    u_char more);
+    u_char flags);
 static ngx_uint_t evs_member_decimal(const ngx_str_t *text, uint64_t *digits,
     ngx_uint_t *behind);
 static u_char *evs_member_write_more(u_char *p, const evs_entry_t *entry);
@@ -82,7 +83,7 @@ evs_member_read_integer(const u_char *p, ngx_uint_t bytes)
 u_char *
 evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
 {
-    u_char  more;
+    u_char  flags;
 
     if (entry->type != EVS_ENTRY_EVENT) {
         *p++ = (entry->type == EVS_ENTRY_START) ? EVS_MEMBER_START
@@ -104,29 +105,41 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
         p = ngx_cpymem(p, entry->id.data, entry->id.len);
     }
 
-    more = (entry->category.data != NULL || entry->data.data != NULL)
-           ? EVS_MEMBER_MORE : 0;
+    flags = 0;
 
-    p = evs_member_write_timestamp(p, &entry->timestamp.text, more);
+    if (entry->category.data != NULL || entry->data.data != NULL) {
+        flags |= EVS_MEMBER_MORE;
+    }
 
-    if (more) {
+    if (entry->application.data != NULL) {
+        flags |= EVS_MEMBER_APPLICATION;
+    }
+
+    p = evs_member_write_timestamp(p, &entry->timestamp.text, flags);
+
+    if (flags & EVS_MEMBER_APPLICATION) {
+        p = evs_varint_write(p, entry->application.len);
+        p = ngx_cpymem(p, entry->application.data, entry->application.len);
+    }
+
+    if (flags & EVS_MEMBER_MORE) {
         p = evs_varint_write(p, entry->name.len);
     }
 
     p = ngx_cpymem(p, entry->name.data, entry->name.len);
 
-    return more ? evs_member_write_more(p, entry) : p;
+    return (flags & EVS_MEMBER_MORE) ? evs_member_write_more(p, entry) : p;
 }
 
 
 static u_char *
-evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char more)
+evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char flags)
 {
     uint64_t    digits;
     ngx_uint_t  behind, bytes;
 
     if (!evs_member_decimal(text, &digits, &behind)) {
-        *p++ = EVS_MEMBER_TS_TEXT | more;
+        *p++ = EVS_MEMBER_TS_TEXT | flags;
         p = evs_varint_write(p, text->len);
 
         return ngx_cpymem(p, text->data, text->len);
@@ -135,10 +148,10 @@ evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char more)
     bytes = evs_member_bytes(digits);
 
     if (behind == 0) {
-        *p++ = (u_char) (EVS_MEMBER_TS_INTEGER + bytes) | more;
+        *p++ = (u_char) (EVS_MEMBER_TS_INTEGER + bytes) | flags;
 
     } else {
-        *p++ = (u_char) (EVS_MEMBER_TS_DECIMAL + bytes) | more;
+        *p++ = (u_char) (EVS_MEMBER_TS_DECIMAL + bytes) | flags;
         *p++ = (u_char) behind;
     }
 
@@ -269,6 +282,20 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
         return NGX_DECLINED;
     }
 
+    ngx_str_null(&member->application);
+
+    if (member->code & EVS_MEMBER_APPLICATION) {
+        p = evs_varint_read(p, last, &n);
+
+        if (p == NULL || (uint64_t) (last - p) < n) {
+            return NGX_DECLINED;
+        }
+
+        member->application.len = (size_t) n;
+        member->application.data = p;
+        p += n;
+    }
+
     len = (size_t) (last - p);
 
     if (member->code & EVS_MEMBER_MORE) {
@@ -302,7 +329,9 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
 
     member->code = *p++;
 
-    if (member->code & ~(EVS_MEMBER_TS_MASK|EVS_MEMBER_MORE)) {
+    if (member->code & ~(EVS_MEMBER_TS_MASK|EVS_MEMBER_MORE
+                         |EVS_MEMBER_APPLICATION))
+    {
         return NULL;
     }
 

@@ -19,6 +19,8 @@
  *            0x00       anything else: its JSON text behind a varint of its
  *                       length
  *            0x20       is added when the event has more than a name
+ *            0x40       is added when its application is known: behind the
+ *                       timestamp, a varint of its length and its name
  *
  *   then     of an EVENT, its name as the inside of a JSON string: all the
  *            rest; or, with 0x20, behind a varint of its length, and the rest
@@ -55,6 +57,7 @@ typedef struct {
                                      may use an id for two events */
     u_char             code;      /* how the timestamp was written */
     ngx_str_t          timestamp; /* as coded */
+    ngx_str_t          application;   /* or empty */
     ngx_str_t          name;
     ngx_str_t          more;      /* ,"category":"...","data":... or empty */
 } evs_member_t;

@@ -490,10 +490,58 @@ test_random(void **state)
 }
 
 
+static void
+test_member_application(void **state)
+{
+    size_t         plain;
+    u_char         buf[EVS_MEMBER_MAX + 100];
+    ngx_str_t      text, cut;
+    ngx_uint_t     more;
+    evs_entry_t    entry;
+    evs_member_t   member;
+
+    (void) state;
+
+    for (more = 0; more < 2; more++) {
+        ngx_memzero(&entry, sizeof(evs_entry_t));
+
+        entry.type = EVS_ENTRY_EVENT;
+        member_str(&entry.timestamp.text, "1");
+        member_str(&entry.name, "n");
+        member_str(&entry.data, more ? "[]" : NULL);
+
+        text.data = buf;
+        plain = (size_t) (evs_member_write(buf, &entry, (u_char *) ID) - buf);
+
+        member_str(&entry.application, "shop");
+        text.len = (size_t) (evs_member_write(buf, &entry, (u_char *) ID)
+                             - buf);
+
+        assert_int_equal(text.len, plain + sizeof("shop"));
+        assert_int_equal(evs_member_read(&member, &text), NGX_OK);
+        assert_int_equal(member.application.len, 4);
+        assert_memory_equal(member.application.data, "shop", 4);
+        assert_int_equal(member.name.len, 1);
+        assert_memory_equal(member.name.data, "n", 1);
+        assert_int_equal(member.more.len, more ? sizeof(",\"data\":[]") - 1
+                                               : 0);
+
+        /* cut within it */
+
+        cut.len = 1 + EVS_MEMBER_ID_LEN + 2 + 3;
+        cut.data = malloc(cut.len);
+        ngx_memcpy(cut.data, text.data, cut.len);
+        assert_int_equal(evs_member_read(&member, &cut), NGX_DECLINED);
+        free(cut.data);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_member_application),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_golden),
