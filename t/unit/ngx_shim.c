@@ -45,3 +45,144 @@ ngx_calloc(size_t size, ngx_log_t *log)
 
     return p;
 }
+
+
+/*
+ * A pool in which everything is a block of its own, so that a sanitizer sees
+ * where each ends, and what is used after it was freed.
+ */
+
+ngx_pool_t *
+ngx_create_pool(size_t size, ngx_log_t *log)
+{
+    ngx_pool_t  *pool;
+
+    (void) size;
+
+    pool = ngx_calloc(sizeof(ngx_pool_t), log);
+
+    if (pool != NULL) {
+        pool->log = log;
+    }
+
+    return pool;
+}
+
+
+void
+ngx_destroy_pool(ngx_pool_t *pool)
+{
+    ngx_pool_large_t    *large;
+    ngx_pool_cleanup_t  *cln;
+
+    for (cln = pool->cleanup; cln != NULL; cln = cln->next) {
+        if (cln->handler != NULL) {
+            cln->handler(cln->data);
+        }
+    }
+
+    while (pool->large != NULL) {
+        large = pool->large;
+        pool->large = large->next;
+
+        free(large->alloc);
+        free(large);
+    }
+
+    free(pool);
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_large_t  *large;
+
+    large = malloc(sizeof(ngx_pool_large_t));
+    if (large == NULL) {
+        return NULL;
+    }
+
+    large->alloc = ngx_alloc(size, pool->log);
+
+    if (large->alloc == NULL) {
+        free(large);
+        return NULL;
+    }
+
+    large->next = pool->large;
+    pool->large = large;
+
+    return large->alloc;
+}
+
+
+void *
+ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(pool, size);
+
+    if (p != NULL) {
+        ngx_memzero(p, size);
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_pfree(ngx_pool_t *pool, void *p)
+{
+    ngx_pool_large_t  *large, **next;
+
+    for (next = &pool->large; *next != NULL; next = &large->next) {
+        large = *next;
+
+        if (large->alloc == p) {
+            *next = large->next;
+
+            free(p);
+            free(large);
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_pool_cleanup_t *
+ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_palloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->data = NULL;
+
+    if (size != 0) {
+        cln->data = ngx_palloc(pool, size);
+        if (cln->data == NULL) {
+            return NULL;
+        }
+    }
+
+    cln->handler = NULL;
+    cln->next = pool->cleanup;
+    pool->cleanup = cln;
+
+    return cln;
+}
