@@ -1,0 +1,35 @@
+
+/*
+ * Request bodies: read, put together and inflated, for endpoints that look at
+ * a body as a whole.
+ */
+
+
+#ifndef _NGX_HTTP_EVENTSESSION_BODY_H_INCLUDED_
+#define _NGX_HTTP_EVENTSESSION_BODY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/*
+ * The body is in memory of the request's pool, and may be changed.  Has to
+ * end the request, now or later, by ngx_http_finalize_request().
+ */
+typedef void (*ngx_http_eventsession_body_pt)(ngx_http_request_t *r,
+    ngx_str_t *body);
+
+/*
+ * Reads the body of a request whose Content-Type is the media type given, and
+ * calls handler; a body in gzip or deflate (RFC 9110, 8.4.1) is inflated, to
+ * client_max_body_size at most.  Otherwise a reply is made: 415 to another
+ * type or coding, 400 to a broken body, 413 to one that is too large.  What a
+ * content handler returns.
+ */
+ngx_int_t ngx_http_eventsession_read_body(ngx_http_request_t *r,
+    const char *type, ngx_http_eventsession_body_pt handler);
+
+
+#endif /* _NGX_HTTP_EVENTSESSION_BODY_H_INCLUDED_ */
