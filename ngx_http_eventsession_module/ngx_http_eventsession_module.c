@@ -55,6 +55,8 @@ static char *ngx_http_eventsession_patterns(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_eventsession_session_id(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_eventsession_trust(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_eventsession_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_eventsession_check_prefix(ngx_conf_t *cf, void *post,
@@ -256,6 +258,34 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
       offsetof(ngx_http_eventsession_loc_conf_t, deletes),
       NULL },
 
+    { ngx_string("eventsession_application"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_eventsession_trust,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("eventsession_application_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, apps.cache),
+      &ngx_http_eventsession_time },
+
+    { ngx_string("eventsession_application_grace"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, apps.grace),
+      &ngx_http_eventsession_time },
+
+    { ngx_string("eventsession_require_application"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, require_application),
+      NULL },
+
       ngx_null_command
 };
 
@@ -352,6 +382,10 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->feed_buffer = NGX_CONF_UNSET_SIZE;
     conf->feed_ping = NGX_CONF_UNSET_MSEC;
     conf->deletes = NGX_CONF_UNSET;
+    conf->apps.known = NGX_CONF_UNSET_PTR;
+    conf->apps.cache = NGX_CONF_UNSET_MSEC;
+    conf->apps.grace = NGX_CONF_UNSET_MSEC;
+    conf->require_application = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -388,6 +422,13 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
                               1024 * 1024);
     ngx_conf_merge_msec_value(conf->feed_ping, prev->feed_ping, 15000);
     ngx_conf_merge_value(conf->deletes, prev->deletes, 0);
+    ngx_conf_merge_ptr_value(conf->apps.known, prev->apps.known, NULL);
+    ngx_conf_merge_msec_value(conf->apps.cache, prev->apps.cache, 5000);
+    ngx_conf_merge_msec_value(conf->apps.grace, prev->apps.grace, 60000);
+    ngx_conf_merge_value(conf->require_application,
+                         prev->require_application, 0);
+
+    conf->apps.store = &conf->store;
 
     /* not said: postconfiguration knows */
 
@@ -703,6 +744,67 @@ ngx_http_eventsession_session_id(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/*
+ * An application.  Its UUID is a credential, so that the name has to do for
+ * who reads what nginx -t says.
+ */
+
+static char *
+ngx_http_eventsession_trust(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t                          rc;
+    evs_sid_t                          uuid, other;
+    ngx_str_t                         *value, *name;
+    ngx_http_eventsession_loc_conf_t  *elcf = conf;
+
+    value = cf->args->elts;
+    name = &value[2];
+
+    if (evs_sid_parse(&other, EVS_SID_UUID, name->data, name->len) == NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the name of an application in \"%V\" is a UUID: "
+                           "the UUID stands first, and the name is shown",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!evs_app_name_valid(name->data, name->len)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"%V\": must be of "
+                           EVS_APP_NAME_RIGHT, name, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (evs_sid_parse(&uuid, EVS_SID_UUID, value[1].data, value[1].len)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid UUID of \"%V\" in \"%V\": must have 32 "
+                           "hexadecimal digits, with 4 dashes or without",
+                           name, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (elcf->apps.known == NGX_CONF_UNSET_PTR) {
+        elcf->apps.known = ngx_array_create(cf->pool, 4, sizeof(evs_app_t));
+        if (elcf->apps.known == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    rc = evs_apps_add(elcf->apps.known, &uuid, name);
+
+    if (rc == NGX_DECLINED) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate UUID of \"%V\" in \"%V\": each "
+                           "application must have one of its own", name,
+                           &cmd->name);
+    }
+
+    return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
 /* As the slot's own setter, but its errors name the value. */
 
 static char *
@@ -836,6 +938,7 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 {
     evs_redis_exit(cycle);
     evs_feed_exit();
+    evs_apps_exit();
 
     ngx_http_eventsession_ingest_exit();
     ngx_http_eventsession_ws_exit();

@@ -16,6 +16,7 @@
 #include "event/scan.h"
 #include "http/origin.h"
 #include "http/ws.h"
+#include "store/apps.h"
 #include "store/store.h"
 
 
@@ -42,6 +43,9 @@ typedef struct {
     size_t                             feed_buffer;  /* of a subscriber */
     ngx_msec_t                         feed_ping;
     ngx_flag_t                         deletes;   /* DELETE is allowed */
+
+    evs_apps_conf_t                    apps;      /* who is trusted */
+    ngx_flag_t                         require_application;
 
     ngx_str_t                          location;  /* its name, if a prefix */
 } ngx_http_eventsession_loc_conf_t;

@@ -96,6 +96,7 @@ struct ngx_http_eventsession_ws_s {
     unsigned                                shut:1;    /* half-closed */
     unsigned                                late:1;    /* messages behind our
                                                           Close are taken */
+    unsigned                                dropped:1;
 };
 
 
@@ -123,6 +124,12 @@ ngx_int_t ngx_http_eventsession_ws_send(ngx_http_eventsession_ws_t *ws,
  */
 void ngx_http_eventsession_ws_close(ngx_http_eventsession_ws_t *ws,
     ngx_uint_t code, const char *reason);
+
+/*
+ * Ends the connection without a Close when it is run next: for where an app
+ * has no memory left, and no NGX_ERROR to return.
+ */
+void ngx_http_eventsession_ws_drop(ngx_http_eventsession_ws_t *ws);
 
 /* At the end of this event-loop turn: sends, reads on, closes. */
 void ngx_http_eventsession_ws_run_later(ngx_http_eventsession_ws_t *ws);

@@ -329,6 +329,10 @@ ngx_http_eventsession_ws_progress(ngx_http_eventsession_ws_t *ws)
 {
     ngx_int_t  rc;
 
+    if (ws->dropped) {
+        return NGX_ERROR;
+    }
+
     rc = ws->fault ? ngx_http_eventsession_ws_discard(ws)
                    : ngx_http_eventsession_ws_read(ws);
 
@@ -619,6 +623,13 @@ ngx_http_eventsession_ws_close(ngx_http_eventsession_ws_t *ws,
     ws->state = NGX_HTTP_EVENTSESSION_WS_FINISHING;
     ws->code = code;
     ws->reason = reason;
+}
+
+
+void
+ngx_http_eventsession_ws_drop(ngx_http_eventsession_ws_t *ws)
+{
+    ws->dropped = 1;
 }
 
 

@@ -13,7 +13,9 @@
 #include <ngx_http.h>
 
 #include "event/json.h"
+#include "http/application.h"
 #include "http/ws.h"
+#include "http/ws_trust.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/append.h"
 
@@ -29,6 +31,7 @@ typedef struct {
     const ngx_http_eventsession_loc_conf_t  *conf;
     evs_redis_node_t                        *node;
     evs_redis_wait_t                         wait;
+    ngx_http_eventsession_ws_trust_t        *trust;     /* NULL: not needed */
 
     ngx_queue_t                              messages;  /* not answered */
     ngx_uint_t                               nmessages;
@@ -56,6 +59,8 @@ typedef struct {
 } ngx_http_eventsession_message_t;
 
 
+static ngx_http_eventsession_ingest_t *ngx_http_eventsession_ingest_create(
+    ngx_http_request_t *r, const evs_sid_t *uuid);
 static ngx_int_t ngx_http_eventsession_ingest_session(ngx_http_request_t *r,
     ngx_http_eventsession_ingest_t *in);
 static ngx_uint_t ngx_http_eventsession_ingest_asks_ack(
@@ -64,6 +69,18 @@ static ngx_int_t ngx_http_eventsession_ingest_open(
     ngx_http_eventsession_ws_t *ws);
 static ngx_int_t ngx_http_eventsession_ingest_message(
     ngx_http_eventsession_ws_t *ws, ngx_uint_t opcode, ngx_str_t *payload);
+static ngx_int_t ngx_http_eventsession_ingest_trusted(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_int_t ngx_http_eventsession_ingest_store(
+    ngx_http_eventsession_ws_t *ws, ngx_str_t *payload);
+static ngx_http_eventsession_message_t *ngx_http_eventsession_ingest_number(
+    ngx_http_eventsession_ws_t *ws);
+static void ngx_http_eventsession_ingest_told(ngx_http_eventsession_ws_t *ws,
+    ngx_int_t rc, ngx_str_t *message);
+static ngx_int_t ngx_http_eventsession_ingest_refuse(
+    ngx_http_eventsession_ws_t *ws);
+static ngx_int_t ngx_http_eventsession_ingest_doubt(
+    ngx_http_eventsession_ws_t *ws);
 static ngx_int_t ngx_http_eventsession_ingest_bad(
     ngx_http_eventsession_ws_t *ws, ngx_http_eventsession_message_t *m,
     const evs_fault_t *fault);
@@ -113,6 +130,7 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
 {
     ngx_int_t                          rc;
     ngx_str_t                          key;
+    evs_sid_t                          uuid;
     const ngx_str_t                   *protocol;
     ngx_http_eventsession_ingest_t    *in;
     ngx_http_eventsession_loc_conf_t  *elcf;
@@ -120,6 +138,16 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
     static const ngx_str_t  v1 = ngx_string("eventsession.v1");
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+
+    /* first of all: it is not to be seen in the log, whatever comes of it */
+
+    uuid.len = 0;
+
+    if (elcf->require_application
+        && ngx_http_eventsession_application(r, 1, &uuid) != NGX_OK)
+    {
+        uuid.len = 0;
+    }
 
     rc = ngx_http_eventsession_ws_handshake(r, elcf->origins, &key);
     if (rc != NGX_DECLINED) {
@@ -129,16 +157,41 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
     protocol = ngx_http_eventsession_ws_offers(r, "eventsession.v1") ? &v1
                                                                      : NULL;
 
-    in = ngx_calloc(sizeof(ngx_http_eventsession_ingest_t),
-                    r->connection->log);
+    in = ngx_http_eventsession_ingest_create(r, uuid.len ? &uuid : NULL);
     if (in == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    in->ack = (protocol != NULL || ngx_http_eventsession_ingest_asks_ack(r));
+
+    return ngx_http_eventsession_ws_upgrade(r, &elcf->ws,
+                                            &ngx_http_eventsession_ingest,
+                                            in, &key, protocol);
+}
+
+
+static ngx_http_eventsession_ingest_t *
+ngx_http_eventsession_ingest_create(ngx_http_request_t *r,
+    const evs_sid_t *uuid)
+{
+    size_t                             size;
+    ngx_http_eventsession_ingest_t    *in;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+
+    size = elcf->require_application
+           ? sizeof(ngx_http_eventsession_ws_trust_t) : 0;
+
+    in = ngx_calloc(sizeof(ngx_http_eventsession_ingest_t) + size,
+                    r->connection->log);
+    if (in == NULL) {
+        return NULL;
     }
 
     ngx_queue_init(&in->messages);
 
     in->conf = elcf;
-    in->ack = (protocol != NULL || ngx_http_eventsession_ingest_asks_ack(r));
     in->node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
 
     if (in->node == NULL
@@ -146,12 +199,18 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
     {
         ngx_free(in->bad.data);
         ngx_free(in);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
-    return ngx_http_eventsession_ws_upgrade(r, &elcf->ws,
-                                            &ngx_http_eventsession_ingest,
-                                            in, &key, protocol);
+    if (size != 0) {
+        in->trust = (ngx_http_eventsession_ws_trust_t *) (in + 1);
+        in->trust->told = ngx_http_eventsession_ingest_told;
+
+        ngx_http_eventsession_ws_trust_init(in->trust, &elcf->apps, in->node,
+                                            uuid);
+    }
+
+    return in;
 }
 
 
@@ -221,7 +280,7 @@ ngx_http_eventsession_ingest_open(ngx_http_eventsession_ws_t *ws)
     in->wait.event = &ws->turn;
 
     if (!in->malformed) {
-        return NGX_OK;
+        return ngx_http_eventsession_ingest_trusted(ws);
     }
 
     len = evs_json_escape(NULL, in->bad.data, in->bad.len);
@@ -248,12 +307,154 @@ ngx_http_eventsession_ingest_open(ngx_http_eventsession_ws_t *ws)
 }
 
 
+/*
+ * Who isn't trusted is told so at once.  Where that can't be told, the first
+ * message asks again, and has the answer.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_trusted(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    if (in->trust == NULL) {
+        return NGX_OK;
+    }
+
+    in->trust->ws = ws;
+
+    if (ngx_http_eventsession_ws_trust_check(in->trust, NULL)
+        == NGX_DECLINED)
+    {
+        return ngx_http_eventsession_ingest_refuse(ws);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
     ngx_uint_t opcode, ngx_str_t *payload)
 {
-    ngx_int_t                         rc;
-    evs_scan_t                        scan;
+    ngx_http_eventsession_ingest_t  *in;
+
+    in = ws->data;
+
+    if (in->trust == NULL) {
+        return ngx_http_eventsession_ingest_store(ws, payload);
+    }
+
+    switch (ngx_http_eventsession_ws_trust_check(in->trust, payload)) {
+
+    case NGX_OK:
+        return ngx_http_eventsession_ingest_store(ws, payload);
+
+    case NGX_AGAIN:
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        return ngx_http_eventsession_ingest_refuse(ws);
+
+    case NGX_BUSY:
+        return ngx_http_eventsession_ingest_doubt(ws);
+
+    default: /* NGX_ERROR */
+        return NGX_ERROR;
+    }
+}
+
+
+/* The answer about the application, and the message that waited for it. */
+
+static void
+ngx_http_eventsession_ingest_told(ngx_http_eventsession_ws_t *ws,
+    ngx_int_t rc, ngx_str_t *message)
+{
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_eventsession_ingest_refuse(ws);
+
+    } else if (message == NULL) {
+        return;
+
+    } else if (rc == NGX_OK) {
+        rc = ngx_http_eventsession_ingest_store(ws, message);
+
+    } else {
+        rc = ngx_http_eventsession_ingest_doubt(ws);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_eventsession_ws_drop(ws);
+    }
+
+    ngx_http_eventsession_ws_run_later(ws);
+}
+
+
+/* The application isn't trusted: the last answer, in its turn. */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_refuse(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_message_t  *m;
+
+    static const ngx_str_t  text =
+                          ngx_string("{\"error\":\"application not found\"}");
+
+    m = ngx_http_eventsession_ingest_number(ws);
+    if (m == NULL) {
+        return NGX_ERROR;
+    }
+
+    m->done = 1;
+    m->reply.data = ngx_alloc(text.len, ws->connection->log);
+
+    if (m->reply.data != NULL) {
+        ngx_memcpy(m->reply.data, text.data, text.len);
+        m->reply.len = text.len;
+
+    } else {
+        m->failure = "the server has no memory left";
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
+                  "client is of no trusted application");
+
+    ngx_http_eventsession_ws_close(ws, EVS_WS_POLICY,
+                                   "application not found");
+
+    return ngx_http_eventsession_ingest_settle(ws);
+}
+
+
+/* Nobody can tell whether the application is trusted. */
+
+static ngx_int_t
+ngx_http_eventsession_ingest_doubt(ngx_http_eventsession_ws_t *ws)
+{
+    ngx_http_eventsession_message_t  *m;
+
+    m = ngx_http_eventsession_ingest_number(ws);
+    if (m == NULL) {
+        return NGX_ERROR;
+    }
+
+    m->done = 1;
+    m->failure = "the store did not say in time whether the application is "
+                 "trusted";
+
+    return ngx_http_eventsession_ingest_settle(ws);
+}
+
+
+/* The next message: it has a number, and its answer a place among others. */
+
+static ngx_http_eventsession_message_t *
+ngx_http_eventsession_ingest_number(ngx_http_eventsession_ws_t *ws)
+{
     ngx_http_eventsession_ingest_t   *in;
     ngx_http_eventsession_message_t  *m;
 
@@ -261,7 +462,7 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
 
     m = ngx_http_eventsession_message_get(ws->connection->log);
     if (m == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     m->ws = ws;
@@ -271,12 +472,36 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
     ngx_queue_insert_tail(&in->messages, &m->queue);
     in->nmessages++;
 
+    return m;
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_ingest_store(ngx_http_eventsession_ws_t *ws,
+    ngx_str_t *payload)
+{
+    ngx_int_t                         rc;
+    evs_scan_t                        scan;
+    ngx_http_eventsession_ingest_t   *in;
+    ngx_http_eventsession_message_t  *m;
+
+    in = ws->data;
+
+    m = ngx_http_eventsession_ingest_number(ws);
+    if (m == NULL) {
+        return NGX_ERROR;
+    }
+
     evs_scan_init(&scan, payload->data, payload->len, &in->sid,
                   in->conf->sid_kind, &in->conf->limits,
                   ngx_http_eventsession_ingest_process.names);
 
     m->append.done = ngx_http_eventsession_ingest_done;
     m->append.data = m;
+
+    if (in->trust != NULL) {
+        m->append.application = in->trust->waiter.name;
+    }
 
     rc = evs_append(&in->conf->store, in->node, &scan, &m->append);
 
@@ -473,7 +698,7 @@ ngx_http_eventsession_ingest_blocked(ngx_http_eventsession_ws_t *ws)
         return 1;
     }
 
-    if (in->wait.waiting) {
+    if (in->wait.waiting || (in->trust != NULL && in->trust->holds)) {
         return 1;
     }
 
@@ -512,7 +737,7 @@ ngx_http_eventsession_ingest_pending(ngx_http_eventsession_ws_t *ws)
 
     in = ws->data;
 
-    return in->nmessages != 0;
+    return in->nmessages != 0 || (in->trust != NULL && in->trust->holds);
 }
 
 
@@ -574,6 +799,10 @@ ngx_http_eventsession_ingest_closed(ngx_http_eventsession_ws_t *ws)
         /* it was received: it is stored, with nobody to be told */
 
         m->ws = NULL;
+    }
+
+    if (in->trust != NULL) {
+        ngx_http_eventsession_ws_trust_end(in->trust);
     }
 
     ngx_free(in->bad.data);
