@@ -17,7 +17,7 @@ use Test::More;
 
 my $t     = EventSession->new;
 my $nginx = $t->nginx(workers => 2,
-    http => 'eventsession_feed_history 10m;');
+    http => 'eventsession_feed_history 10000000;');
 
 my $feed = EventSession::Feed->new($nginx, subscribers => 10);
 my $load = EventSession::Load->new($nginx, clients => 10, resending => 10);

@@ -344,7 +344,8 @@ sub bad_filters {
         is($res->status, 400, "?$query");
         is($res->header('Content-Type'), 'application/problem+json',
             'is a problem');
-        like($res->json->{detail} // '', qr/session id|type|name/, 'which is said');
+        like($res->json->{detail} // '', qr/session id|type|name/,
+            'which is said');
     }
 }
 
@@ -391,7 +392,8 @@ sub bad_ids {
 
     # another stream's
 
-    my $else = $t->nginx(redis => $redis, http => 'eventsession_prefix other:;');
+    my $else = $t->nginx(redis => $redis,
+        http => 'eventsession_prefix other:;');
 
     is($else->get(FEED . "?lastEventId=$good")->status, 400,
         "that of another feed is not");

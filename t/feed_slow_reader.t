@@ -46,13 +46,13 @@ my $before = $nginx->rss($pid);
 my $writer = $nginx->ws('/ws?ack=1&sessionId=' . uuid());
 my $few    = $nginx->ws("/ws?ack=1&sessionId=$sid");
 
-my $n = 0;
+my $more = '"' . 'x' x 1000 . '"';
+my $n    = 0;
 my @got;
 
 for my $round (1 .. 100) {
     store($few, '', event($round, "few$round"));
-    store($writer, '', map { event(++$n, "n$n", data => '"' . 'x' x 1000 . '"') }
-        1 .. 200);
+    store($writer, '', map { event(++$n, "n$n", data => $more) } 1 .. 200);
 
     push(@got, $quick->events(201));
 }
