@@ -834,6 +834,8 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_eventsession_feed_exit();
+
     evs_redis_exit(cycle);
     evs_feed_exit();
 
