@@ -11,7 +11,7 @@
 #   make lint      warnings, cppcheck, include directions, style
 #   make bench     the benchmark
 #   make bench-feed   the fan-out of the feed, beside nchan's
-#                  SUBSCRIBERS=1000 RATES="1000 5000 20000" SECONDS=20
+#                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 

@@ -321,7 +321,7 @@ sub_begin(sub_t *s, size_t len)
         die("a subscriber was refused");
     }
 
-    id = strstr(all, "\nid: ");
+    id = strstr(all, "\ndata: {\"event_id");
 
     if (id == NULL) {
 
@@ -337,6 +337,10 @@ sub_begin(sub_t *s, size_t len)
 
     if (memmem(all, (size_t) (id - all), "event: gap", 10) != NULL) {
         gaps++;
+    }
+
+    while (memcmp(id, "\nid: ", 5) != 0) {
+        id--;
     }
 
     len -= (size_t) (id + 1 - all);

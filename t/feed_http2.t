@@ -11,6 +11,7 @@ use warnings;
 use lib 't/lib';
 
 use EventSession;
+use EventSession::Node;
 use EventSession::Process;
 use EventSession::Session;
 use EventSession::SSE;
@@ -18,10 +19,14 @@ use Test::More;
 
 use constant FEED => '/database_events';
 
+my $missing = EventSession::Node->missing;
+
+plan(skip_all => $missing) if $missing;
+
 my $t     = EventSession->new;
 my $redis = $t->redis(appendonly => 'yes');
-my $nginx = $t->nginx(redis => $redis, listen => 'http2',
-    http => 'eventsession_feed_ping 300ms;');
+my $nginx = $t->nginx(redis => $redis, listen => 'http2 sndbuf=64k',
+    http => 'eventsession_feed_ping 300ms; eventsession_feed_buffer 256k;');
 
 # WebSockets want HTTP/1.1
 
@@ -50,18 +55,26 @@ like($out, qr{^HTTP/2 400 .*"status":400}s, 'refusals, too');
 
 # a stream, and many of them on one connection
 
-my $one  = curl('-i', FEED);
-my $many = curl('--parallel', '--parallel-max', 20, FEED,
+my $one = curl('-i', FEED);
+
+my $many = EventSession::Node->start($t->folder('node'), 'http2.js',
+    'http://127.0.0.1:' . $nginx->port, FEED,
     map { FEED . '?name=n' . ($_ % 2) } 1 .. 9);
 
-ok((wait_for { output($one) =~ /^retry: \d+\n\n/m }), 'headers come at once');
-ok((wait_for { 10 == (() = output($many) =~ /^retry: /mg) }),
-    'on each of many streams');
-is(sockets($nginx->port), 2, 'of one connection');
+ok((wait_for { output($one) =~ /^retry: \d+\nid: /m }),
+    'headers come at once');
+ok((wait_for { 10 == grep { $_->[1] eq 'open' && $_->[2] == 200 }
+    $many->lines }), 'on each of many streams');
+is(sockets($nginx->port), 3, 'of one connection');
 
 write_events(4);
 ok((wait_for { seen($one) == 4 }), 'events come when they are there');
-ok((wait_for { seen($many) == 4 + 9 * 2 }), 'on each stream what it wants');
+
+wait_for { (() = told($many, 0 .. 9) =~ /event_id/g) == 4 + 9 * 2 };
+
+is(told_names($many, 0), 'n1 n0 n1 n0', 'on each stream');
+is(join(' ', map { told_names($many, $_) } 1, 2), 'n1 n1 n0 n0',
+    'what it wants');
 ok((wait_for { (() = output($one) =~ /^:/mg) >= 2 }), 'and so do pings');
 
 
@@ -69,14 +82,23 @@ ok((wait_for { (() = output($one) =~ /^:/mg) >= 2 }), 'and so do pings');
 
 $nginx->reload;
 
-is(join(' ', map { (wait_curl($_))[0] } $one, $many), '0 0',
-    'a reload ends all of them as HTTP/2 ends streams');
+is((wait_curl($one))[0], 0, 'a reload ends a stream');
+ok((wait_for { grep { $_->[0] eq 'closed' } $many->lines }),
+    'and closes a connection with many');
+
+is(join(' ', map { said($many, $_) } 0 .. 9),
+    join(' ', ('open end close-0') x 10), 'all of which have ended well');
+is(join(' ', map { $_->[1] } grep { $_->[0] eq 'goaway' } $many->lines), '0',
+    'without an error');
+
+$many->stop;
+
 ok((wait_for { !-e "/proc/$pid" } 5), 'and the old worker leaves');
 
 
 # back with an id
 
-my @ids = output($one) =~ /^id: (\S+)\n/mg;
+my @ids = output($one) =~ /^id: (\S+)\nevent: /mg;
 
 is(scalar(@ids), 4, 'each event had its id');
 
@@ -101,7 +123,8 @@ ok((wait_for { seen($back) == 5 }), 'a restart of Redis is not noticed');
 
 ($pid) = $nginx->workers;
 
-my $slow = curl('--limit-rate', 100, FEED);
+my $before = $nginx->rss($pid);
+my $slow   = curl('--limit-rate', 100, FEED);
 
 ok((wait_for { output($slow) ne '' || sockets($nginx->port) >= 3 }),
     'a slow one');
@@ -111,7 +134,8 @@ store($ws, '', map { event($_, 'big', data => '"' . 'x' x 1000 . '"') }
 
 write_events(1);
 ok((wait_for { seen($back) == 10_006 } 20), 'the other one has all events');
-ok((wait_for { sockets($nginx->port) <= 3 }), 'the slow one is cut');
+cmp_ok($nginx->peak($pid) - $before, '<', ($ENV{EVS_SANITIZE} ? 400 : 8) << 20,
+    'and the worker has not kept them');
 
 
 # those who go away are noticed
@@ -154,6 +178,35 @@ sub curl {
 sub output { EventSession::Redis::slurp($_[0]{output}) }
 
 sub seen { scalar(() = output($_[0]) =~ /^data: \{"event_id"/mg) }
+
+
+# What the streams of a connection were told.
+
+sub told {
+    my ($node, @streams) = @_;
+
+    my %wanted = map { $_ => 1 } @streams;
+
+    return join('', map { $_->[2] } grep { $wanted{ $_->[0] }
+        && $_->[1] eq 'data' } $node->lines);
+}
+
+
+sub told_names {
+    my ($node, $stream) = @_;
+
+    return join(' ', told($node, $stream) =~ /"event_name":"(\w+)"/g);
+}
+
+
+# And what happened to one, but for that.
+
+sub said {
+    my ($node, $stream) = @_;
+
+    return join(' ', map { $_->[1] eq 'close' ? "close-$_->[2]" : $_->[1] }
+        grep { $_->[0] eq $stream && $_->[1] ne 'data' } $node->lines);
+}
 
 
 sub wait_curl {
