@@ -42,6 +42,8 @@ my $foreign = $t->nginx(redis => $redis, http => <<END);
     eventsession_cors $at;
 END
 
+# and one for which none has it, which is not reloaded either
+
 my $closed = $t->nginx(redis => $redis);
 
 my $sid   = uuid();
@@ -142,7 +144,7 @@ END
 sub write_events {
     my ($n) = @_;
 
-    store($nginx, $sid, map { [ event($_, $_) ] } $count + 1 .. $count + $n)
+    store($closed, $sid, map { [ event($_, $_) ] } $count + 1 .. $count + $n)
         ->abort;
 
     $count += $n;

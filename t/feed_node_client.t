@@ -26,6 +26,10 @@ my $nginx = $t->nginx(redis => $redis, workers => 2);
 my $sid   = uuid();
 my $count = 0;
 
+# that is not reloaded: it takes what comes at any time
+
+my $writer = $t->nginx(redis => $redis);
+
 my @clients = map { EventSession::Node->start($t->folder('node'), 'feed.js',
     'http://127.0.0.1:' . $nginx->port . '/database_events' . $_) }
     '', "?sessionId=$sid";
@@ -91,15 +95,18 @@ is_deeply([ $lost->lines ], [ [ 'error', 2, 400 ] ], 'for good');
 
 $lost->stop;
 
-is($nginx->quit, 0, 'nginx quits');
-ok_log($nginx);
+for ($nginx, $writer) {
+    is($_->quit, 0, 'nginx quits');
+    ok_log($_);
+}
+
 done_testing();
 
 
 sub write_events {
     my ($n) = @_;
 
-    store($nginx, $sid, map { [ event($_, $_) ] } $count + 1 .. $count + $n)
+    store($writer, $sid, map { [ event($_, $_) ] } $count + 1 .. $count + $n)
         ->abort;
 
     $count += $n;
