@@ -450,8 +450,10 @@ sub http_1_0 {
 
     $http->send('GET ' . FEED . " HTTP/1.0\r\nHost: a\r\n\r\n");
 
-    ok((wait_for { $http->{select}->can_read(0) && $http->fill;
-        $http->{in} =~ /\nretry: \d+\nid: .*\n\n/ }), 'HTTP/1.0 gets a stream, too');
+    ok((wait_for {
+        $http->{select}->can_read(0) && $http->fill;
+        $http->{in} =~ /\nretry: \d+\nid: .*\n\n/;
+    }), 'HTTP/1.0 gets a stream, too');
 
     unlike($http->{in}, qr/^transfer-encoding/mi, 'without chunks');
     like($http->{in}, qr{^Content-Type: text/event-stream\r}m, 'its type');
