@@ -531,14 +531,14 @@ last_number(const sub_t *s)
 }
 
 
-/* The child: writes at the rate, as far as it is let. */
+/* The child: writes at the rate, as far as it is let, while there is time. */
 
 static int
 write_all(written_t *w)
 {
     int              fd;
     double           at, behind;
-    uint64_t         number, total, sent, answers, wanted;
+    uint64_t         number, total, sent, answers;
     struct timespec  pause;
 
     fd = upgrade();
@@ -552,8 +552,13 @@ write_all(written_t *w)
 
     for (number = 0; number < total; number += (uint64_t) batch) {
 
-        at = w->begun + (double) number / rate;
-        behind = at - now();
+        at = now();
+
+        if (at - w->begun > seconds) {
+            break;
+        }
+
+        behind = w->begun + (double) number / rate - at;
 
         if (behind > 0) {
             pause.tv_sec = (time_t) behind;
@@ -564,11 +569,9 @@ write_all(written_t *w)
         write_batch(fd, number);
         sent += (lines == 4) ? 1 : (uint64_t) batch;
 
-        wanted = (lines == 4) ? WINDOW : WINDOW * (uint64_t) batch;
-
         read_answers(fd, &answers, &w->failed, 0);
 
-        while (sent - answers > wanted) {
+        while (sent - answers > WINDOW) {
             read_answers(fd, &answers, &w->failed, 1);
         }
     }
