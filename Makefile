@@ -10,13 +10,16 @@
 #   make fuzz      clang's fuzzer on each parser, FUZZ_TIME=60 seconds each
 #   make lint      warnings, cppcheck, include directions, style
 #   make bench     the benchmark
+#   make bench-feed   the fan-out of the feed, beside nchan's
+#                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench lint clean build unit unit-built fuzz deps nginx FORCE
+.PHONY: run test bench bench-feed lint clean build unit unit-built fuzz deps \
+    nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -210,7 +213,8 @@ lint:
 
 # what the pure rooms cost, optimised as the module is
 
-BENCHES = $(patsubst bench/%.c,$(DIR)/bench/%,$(wildcard bench/*.c))
+BENCHES = $(patsubst bench/%.c,$(DIR)/bench/%,$(filter-out \
+    bench/feed_client.c,$(wildcard bench/*.c)))
 
 bench:
 	@tools/deps run
@@ -220,6 +224,15 @@ bench:
 $(DIR)/bench/%: bench/%.c $(PURE) $(SOURCES) $(DIR)/objs/configured
 	@mkdir -p $(@D)
 	@gcc -O2 -std=gnu99 -I$(ROOM) -It/unit $(NGINX_INCS) -o $@ $< $(PURE)
+
+# a few minutes, in which the machine should have nothing else to do
+
+bench-feed:
+	@tools/deps bench
+	@+$(MAKE) -s --no-print-directory $(MODULE)
+	@mkdir -p $(DIR)/bench
+	@gcc -O3 -std=gnu99 -o $(DIR)/bench/feed_client bench/feed_client.c
+	@$(ENV) bench/feed $(DIR)/bench/feed_client
 
 deps:
 	@tools/deps run test lint

@@ -618,7 +618,8 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (endpoint->handler == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
-                           "be ws, session, healthcheck or ready", &value[1]);
+                           "be ws, session, feed, healthcheck or ready",
+                           &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -936,6 +937,8 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_eventsession_feed_exit();
+
     evs_redis_exit(cycle);
     evs_feed_exit();
     evs_apps_exit();

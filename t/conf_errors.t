@@ -20,7 +20,8 @@ my $redis = 'eventsession_redis redis://127.0.0.1:6379;';
 my $all   = 'include ' . $EventSession::root . '/conf/eventsession.conf;';
 
 my @settings = qw(redis prefix session_id origin cors ping timeout max_message
-    max_entries max_name max_category max_data max_inflight);
+    max_entries max_name max_category max_data max_inflight feed feed_history
+    feed_buffer feed_ping delete);
 
 
 # What nginx -t says; dies if that was not an orderly yes or no.
@@ -75,7 +76,8 @@ sub fails {
 passes('');
 
 for my $setting (grep { $_ ne 'redis' } @settings) {
-    my $value = { session_id => 'any', origin => '*', cors => 'off' }
+    my $value = { session_id => 'any', origin => '*', cors => 'off',
+        feed => 'off', delete => 'on' }
         ->{$setting} // ($setting =~ /prefix/ ? 'p:' : 7);
 
     for my $block (qw(http server locations)) {
@@ -139,9 +141,11 @@ for my $setting (qw(origin cors)) {
 # an endpoint
 
 fails('', 'unknown endpoint "http" in "eventsession": must be ws, session, '
-    . 'healthcheck or ready', locations => 'location / { eventsession http; }');
+    . 'feed, healthcheck or ready',
+    locations => 'location / { eventsession http; }');
 fails('', 'unknown endpoint "" in "eventsession": must be ws, session, '
-    . 'healthcheck or ready', locations => 'location / { eventsession ""; }');
+    . 'feed, healthcheck or ready',
+    locations => 'location / { eventsession ""; }');
 fails('', '"eventsession" directive is duplicate', locations =>
     'location / { eventsession healthcheck; eventsession healthcheck; }');
 fails('', 'invalid number of arguments in "eventsession" directive',
@@ -157,7 +161,7 @@ fails('', '"eventsession" directive is not allowed here',
 fails('', 'unknown directive "eventsession_workers"',
     server => 'eventsession_workers 3;');
 
-for my $endpoint (qw(ws session ready)) {
+for my $endpoint (qw(ws session feed ready)) {
     fails('', qq("eventsession $endpoint" in location "/x/" needs )
         . '"eventsession_redis" in this or an outer block',
         locations => "location /x/ { eventsession $endpoint; }");
@@ -172,7 +176,8 @@ fails('', '"eventsession ws" in location "/x" needs '
 
 for my $setting (@settings) {
     my $value = { redis => 'unix:/a', session_id => 'any', origin => '*',
-        cors => 'off' }->{$setting} // ($setting =~ /prefix/ ? 'p:' : 7);
+        cors => 'off', feed => 'on', delete => 'off' }->{$setting}
+        // ($setting =~ /prefix/ ? 'p:' : 7);
 
     fails("eventsession_$setting $value;" x 2,
         qq("eventsession_$setting" directive is duplicate));
@@ -199,15 +204,29 @@ fails(qq(eventsession_timeout "$_";), qq(invalid value "$_" in )
     . '"eventsession_timeout": must be a time above 0, as 10s or 500ms')
     for '', '0', '0ms', '-1s', 'x', '1y 1x', '9' x 30;
 
-for my $setting (qw(message name category data inflight)) {
-    fails(qq(eventsession_max_$setting "$_";), qq(invalid value "$_" in )
-        . qq("eventsession_max_$setting": must be a size above 0, as 500, 64k )
+fails(qq(eventsession_feed_ping "$_";), qq(invalid value "$_" in )
+    . '"eventsession_feed_ping": must be a time above 0, as 10s or 500ms')
+    for '', '0', '-1s', 'off', '9' x 30;
+
+for my $setting (qw(max_message max_name max_category max_data max_inflight
+    feed_buffer))
+{
+    fails(qq(eventsession_$setting "$_";), qq(invalid value "$_" in )
+        . qq("eventsession_$setting": must be a size above 0, as 500, 64k )
         . 'or 1m') for '', '0', '0k', '-1', '1.5m', '1t', 'unlimited', '9' x 30;
 }
 
-fails(qq(eventsession_max_entries "$_";), qq(invalid value "$_" in )
-    . '"eventsession_max_entries": must be a number above 0')
-    for '', '0', '-1', '1k', 'x', '9' x 30;
+for my $setting (qw(max_entries feed_history)) {
+    fails(qq(eventsession_$setting "$_";), qq(invalid value "$_" in )
+        . qq("eventsession_$setting": must be a number above 0))
+        for '', '0', '-1', '1k', 'x', '9' x 30;
+}
+
+for my $setting (qw(feed delete)) {
+    fails(qq(eventsession_$setting "$_";), qq(invalid value "$_" in )
+        . qq("eventsession_$setting" directive, it must be "on" or "off"))
+        for '', 'yes', '1';
+}
 
 fails(qq(eventsession_prefix "$_";), qq(invalid eventsession_prefix "$_": )
     . 'must have 1 to 64 characters') for '', 'p' x 65;

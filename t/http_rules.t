@@ -304,7 +304,8 @@ Access-Control-Request-Headers: x-requested-with
 [ (CORE::join("\n", 'Vary: Origin',
     'Access-Control-Allow-Origin: https://a.example',
     'Access-Control-Allow-Methods: GET, HEAD', 'Access-Control-Allow-Headers: '
-        . 'Content-Type, Content-Encoding, Idempotency-Key, application',
+        . 'Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, '
+        . 'application',
     'Access-Control-Max-Age: 600', '!Allow',
     '!Access-Control-Allow-Credentials')) x 4 ]
 --- response_body eval: [ ('') x 4 ]

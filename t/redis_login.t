@@ -21,10 +21,11 @@ my $redis = $t->redis(
     appendonly => 'yes',
     user       => [
         'default on >hush-default ~* &* +@all',
-        'ingest on >hush-p@ss/w:rd ~es:* +zadd +zrange +zrangebyscore '
-            . '+zcount +zrank +exists +ping +select +info +multi +exec',
-        'reader on >hush-reader ~es:* +zrange +zrangebyscore +zcount '
-            . '+exists +ping +select',
+        'ingest on >hush-p@ss/w:rd ~es:* +zadd +zrange +zrevrangebyscore '
+            . '+zcount +xadd +xrange +ping +select +info +client|id '
+            . '+client|kill',
+        'reader on >hush-reader ~es:* +zrange +zrevrangebyscore +zcount +ping '
+            . '+select',
     ]);
 
 my $at = '127.0.0.1:' . $redis->port;

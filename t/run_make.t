@@ -10,6 +10,7 @@ use warnings;
 use lib 't/lib';
 
 use EventSession;
+use EventSession::SSE;
 use Test::More;
 
 my $t    = EventSession->new;
@@ -108,9 +109,22 @@ ok_ready($run, 'first run');
 
 is(get($run, '/healthcheck')->body, 'OK', 'healthy');
 
+my @paths = output($run) =~ m{^  (?:http|ws)://127\.0\.0\.1:$port(/\w+)}mg;
+
+is(join(' ', @paths), '/ws /session /database_events /healthcheck /ready',
+    'says where it serves what');
+
+my $feed = EventSession::SSE->connect($port, '/database_events');
+
+is($feed->opened, 200, 'the feed');
+
 my ($example) = output($run) =~ m{^('\S+/tools/wscat' .*?\nEND\n)}ms;
 
 is(qx($example), qq({"message":"bye"}\n), 'the example is taken');
+
+is(join(' ', map { $feed->json->{type} } 1 .. 3),
+    'SESSION_START EVENT SESSION_END', 'and on the feed');
+$feed->abort;
 
 my $res = get($run, "/session/$sid");
 

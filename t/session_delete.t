@@ -514,7 +514,8 @@ END
 wait_for { -S $socket };
 
 my $cut = $t->nginx(redis => "unix:$socket", redis_options =>
-    'reconnect=50ms:300ms', server => 'eventsession_delete on;');
+    'reconnect=50ms:300ms',
+    server => 'eventsession_delete on; eventsession_feed off;');
 
 $redis->cli('XADD', STREAM, '7-7', 'm', '');
 
@@ -588,6 +589,36 @@ $redis->cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
 is_deleted($sid, 'in a full Redis');
 is_deeply(deleted(), { $sid => score(1, 1) }, 'with its mark');
 $redis->cli('CONFIG', 'SET', 'maxmemory', 0);
+
+
+# with a feed: its history has nothing of what was deleted, and all the rest
+
+my $fed  = $t->nginx(redis => $redis, server => 'eventsession_delete on;');
+my $live = $fed->sse('/database_events');
+
+is($live->opened, 200, 'somebody follows');
+
+my ($kept, $gone) = (uuid(), uuid());
+
+store($fed, $kept, event(1, 'first'));
+store($fed, $gone, start(1), event(2, 'secret'), end(3));
+store($fed, $kept, event(2, 'second'));
+
+my ($first) = $live->events(5);
+
+is($fed->request('DELETE', "/session/$gone")->status, 204, 'deleted');
+store($fed, $gone, event(4, 'anew'));
+
+my $late = $fed->sse('/database_events', last_id => $first->{id});
+
+is($late->json->{event_name}, 'second', 'who comes back sees the others');
+is($late->json->{event_name}, 'anew', 'and what came later');
+is($live->json->{event_name}, 'anew', 'who was there sees that, and no more');
+
+$_->abort for $live, $late;
+$fed->quit;
+ok_log($fed);
+$redis->cli('DEL', STREAM, DELETED);
 
 
 # the rights that README names, and no more

@@ -167,7 +167,7 @@ ok($body eq $whole, 'nothing is missing or doubled');
 my $mortal = $t->redis(appendonly => 'yes', appendfsync => 'always');
 my $h2     = EventSession::Redis::free_port();
 my $other  = $t->nginx(redis => $mortal, http => <<END);
-    eventsession_timeout 500ms;
+    eventsession_timeout @{[ 2 * slow() ]}s;
 
     server {
         listen 127.0.0.1:$h2 http2;

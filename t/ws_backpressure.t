@@ -21,7 +21,8 @@ my $second = $t->redis;
 
 my $tight  = EventSession::Redis::free_port();
 
-my $nginx = $t->nginx(redis => $redis, http => 'eventsession_ping 0;',
+my $nginx = $t->nginx(redis => $redis,
+    http   => 'eventsession_ping 0; eventsession_max_inflight 4m;',
     server => <<"END");
     listen 127.0.0.1:$tight sndbuf=4k;
 

@@ -93,7 +93,7 @@ ngx_http_eventsession_cors(ngx_http_request_t *r, ngx_uint_t methods,
     static const ngx_str_t  vary = ngx_string("Origin");
     static const ngx_str_t  expose = ngx_string("Link, Retry-After");
     static const ngx_str_t  headers = ngx_string("Content-Type, "
-                       "Content-Encoding, Idempotency-Key, application");
+             "Content-Encoding, Idempotency-Key, Last-Event-ID, application");
     static const ngx_str_t  age = ngx_string("600");
 
     *allowed = 0;

@@ -161,6 +161,22 @@ evs_redis_inflight(const evs_redis_node_t *node)
 
 
 void
+evs_redis_load(evs_redis_node_t *node, size_t size)
+{
+    node->inflight += size;
+}
+
+
+void
+evs_redis_unload(evs_redis_node_t *node, size_t size)
+{
+    node->inflight -= size;
+
+    evs_redis_node_wake(node);
+}
+
+
+void
 evs_redis_wait(evs_redis_node_t *node, evs_redis_wait_t *wait)
 {
     ngx_queue_t       *q;

@@ -100,6 +100,13 @@ void evs_redis_exit(ngx_cycle_t *cycle);
 size_t evs_redis_inflight(const evs_redis_node_t *node);
 
 /*
+ * Counts as inflight, too, what its users keep until something is done: size
+ * bytes more, and the same bytes less.
+ */
+void evs_redis_load(evs_redis_node_t *node, size_t size);
+void evs_redis_unload(evs_redis_node_t *node, size_t size);
+
+/*
  * Asks to be told once when inflight is at most low bytes: wait->event is
  * posted, maybe at once.  The caller owns wait and its event (and deletes it
  * if it is posted); evs_redis_wait_cancel() is idempotent.

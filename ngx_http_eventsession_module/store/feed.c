@@ -55,6 +55,7 @@ typedef struct {
     evs_redis_cmd_t       *cmd;
     uint64_t               number;
     ngx_uint_t             events;
+    size_t                 load;      /* bytes that count as inflight */
     ngx_msec_t             deadline;
     evs_feed_id_t          id;        /* on the stream */
     u_char                *last;
@@ -66,7 +67,7 @@ typedef struct {
 
 struct evs_feed_s {
     evs_feed_t            *next;
-    evs_redis_node_t      *node;
+    evs_redis_node_t      *node;      /* NULL: the process ends */
     const evs_store_conf_t  *conf;
     size_t                 prefix_len;
     size_t                 key_len;
@@ -98,6 +99,7 @@ struct evs_feed_s {
 static evs_feed_t *evs_feed_create(const evs_store_conf_t *conf,
     evs_redis_node_t *node);
 static evs_feed_batch_t *evs_feed_batch_get(evs_feed_t *feed, size_t size);
+static evs_feed_batch_t *evs_feed_batch_fit(evs_feed_batch_t *batch);
 static void evs_feed_batch_put(evs_feed_batch_t *batch);
 static void evs_feed_turn(ngx_event_t *ev);
 static void evs_feed_close(evs_feed_t *feed);
@@ -283,11 +285,48 @@ evs_feed_batch_get(evs_feed_t *feed, size_t size)
     batch->cmd = NULL;
     batch->number = feed->number + 1;
     batch->events = 0;
+    batch->load = 0;
     batch->id.len = 0;
     batch->found = 0;
     batch->last = evs_feed_entry_head(batch->start, feed->writer,
                                       batch->number);
     return batch;
+}
+
+
+/*
+ * While Redis is slow or away there may be many, of a message each: they take
+ * no more memory than what is in them.
+ */
+
+static evs_feed_batch_t *
+evs_feed_batch_fit(evs_feed_batch_t *batch)
+{
+    size_t             size;
+    evs_feed_batch_t  *fit;
+
+    size = (size_t) (batch->last - batch->start);
+
+    if (size > (size_t) (batch->end - batch->start) / 2) {
+        return batch;
+    }
+
+    fit = ngx_alloc(sizeof(evs_feed_batch_t) + size, ngx_cycle->log);
+    if (fit == NULL) {
+        return batch;
+    }
+
+    ngx_memcpy(fit, batch, sizeof(evs_feed_batch_t) + size);
+
+    fit->last = fit->start + size;
+    fit->end = fit->last;
+
+    ngx_queue_init(&fit->messages);
+    ngx_queue_add(&fit->messages, &batch->messages);
+
+    evs_feed_batch_put(batch);
+
+    return fit;
 }
 
 
@@ -298,7 +337,7 @@ evs_feed_batch_put(evs_feed_batch_t *batch)
 
     feed = batch->feed;
 
-    if (batch->end - batch->start > 2 * EVS_FEED_BATCH
+    if (batch->end - batch->start != 2 * EVS_FEED_BATCH
         || feed->nfree == EVS_FEED_FREE_BATCHES)
     {
         ngx_free(batch);
@@ -335,12 +374,16 @@ evs_feed_close(evs_feed_t *feed)
 {
     evs_feed_batch_t  *batch;
 
-    batch = feed->open;
+    batch = evs_feed_batch_fit(feed->open);
 
     feed->open = NULL;
     feed->number = batch->number;
 
     batch->deadline = ngx_current_msec + feed->conf->timeout;
+    batch->load = sizeof(evs_feed_batch_t)
+                  + (size_t) (batch->end - batch->start);
+
+    evs_redis_load(feed->node, batch->load);
 
     if (!ngx_queue_empty(&feed->lost)) {
         ngx_queue_insert_tail(&feed->held, &batch->queue);
@@ -459,13 +502,20 @@ evs_feed_done(void *data, const evs_redis_reply_t *reply)
 static void
 evs_feed_finish(evs_feed_batch_t *batch, const char *failure)
 {
+    evs_feed_t          *feed;
     ngx_queue_t         *q;
     evs_feed_message_t  *message;
 
+    feed = batch->feed;
+
     ngx_queue_remove(&batch->queue);
 
+    if (feed->node) {
+        evs_redis_unload(feed->node, batch->load);
+    }
+
     if (failure == NULL) {
-        evs_feed_trim(batch->feed, batch);
+        evs_feed_trim(feed, batch);
     }
 
     while (!ngx_queue_empty(&batch->messages)) {
@@ -755,6 +805,8 @@ evs_feed_exit(void)
     while (evs_feeds) {
         feed = evs_feeds;
         evs_feeds = feed->next;
+
+        feed->node = NULL;
 
         if (feed->open) {
             ngx_queue_insert_tail(&feed->held, &feed->open->queue);

@@ -209,6 +209,22 @@ evs_feed_safe_more(const ngx_str_t *text)
 }
 
 
+ngx_uint_t
+evs_feed_entry_last(const ngx_str_t *value)
+{
+    evs_feed_entry_t  entry;
+    evs_feed_event_t  event;
+
+    if (evs_feed_entry_read(&entry, value) != NGX_OK) {
+        return 0;
+    }
+
+    while (evs_feed_entry_next(&entry, &event) == NGX_OK) { /* void */ }
+
+    return entry.index ? entry.index - 1 : 0;
+}
+
+
 size_t
 evs_feed_event_json_max(const evs_feed_event_t *event)
 {

@@ -104,6 +104,9 @@ ngx_int_t evs_feed_entry_read(evs_feed_entry_t *entry, const ngx_str_t *value);
 ngx_int_t evs_feed_entry_next(evs_feed_entry_t *entry,
     evs_feed_event_t *event);
 
+/* The index of the last event of a value, as far as it is ours; 0: none. */
+ngx_uint_t evs_feed_entry_last(const ngx_str_t *value);
+
 /*
  * The event as the feed shows it (contract, section 6), an object on one
  * line:

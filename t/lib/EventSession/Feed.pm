@@ -17,6 +17,8 @@ package EventSession::Feed;
 #                                          # there
 #     $feed->ends;                         # how streams ended: { end => 3 }
 #     $feed->gaps;                         # how many were told of one
+#     $feed->first_id;                     # of the events
+#     $feed->names;                        # all names, of one of them
 #
 #     my @events = stream_events($redis);  # what the stream in Redis has:
 #                                          # [ session, member ] each
@@ -67,7 +69,12 @@ sub new {
 sub ends { $_[0]{ends} }
 sub gaps { $_[0]{gaps} }
 
-sub subscribers { @{ $_[0]{all} } }
+
+# The first id that anybody was told.
+
+sub first_id { (map { $_->{first} // () } @{ $_[0]{all} })[0] }
+
+sub names { @{ $_[0]{all}[0]{names} } }
 
 
 sub step {
@@ -135,6 +142,7 @@ sub take {
         if !follows($id, $one->{last});
 
     $one->{last} = $id;
+    $one->{first} //= $id;
 
     my ($name) = $event->{data} =~ /"event_name":"([^"]*)"/;
 

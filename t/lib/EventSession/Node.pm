@@ -49,8 +49,8 @@ sub install {
     return if (modified("$folder/node_modules/.package-lock.json") // 0)
         >= modified("$folder/package-lock.json");
 
-    my $output = qx(cd '$folder' && npm ci --ignore-scripts \
-        --no-audit --no-fund 2>&1);
+    my $command = 'npm ci --ignore-scripts --no-audit --no-fund';
+    my $output  = qx(cd '$folder' && $command 2>&1);
 
     croak "npm ci: $output" if $?;
 }
