@@ -12,6 +12,7 @@
 #include "http/feed.h"
 #include "http/health.h"
 #include "http/session.h"
+#include "http/track.h"
 #include "http/ws.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/feed.h"
@@ -76,6 +77,7 @@ static const ngx_http_eventsession_endpoint_t
 {
     { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1 },
     { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
+    { ngx_string("track"), ngx_http_eventsession_track_handler, 1 },
     { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
     { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
       0 },
@@ -942,6 +944,7 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
     evs_redis_exit(cycle);
     evs_feed_exit();
     evs_apps_exit();
+    ngx_http_eventsession_track_exit();
 
     ngx_http_eventsession_ingest_exit();
     ngx_http_eventsession_ws_exit();
