@@ -232,9 +232,10 @@ evs_feed_event_json_max(const evs_feed_event_t *event)
 
     return sizeof("{\"event_id\":\"\",\"event_timestamp\":\"\","
                   "\"event_name\":\"\",\"session_id\":\"\","
-                  "\"type\":\"SESSION_START\"}")
+                  "\"type\":\"SESSION_START\",\"application\":\"\"}")
            + 6 * EVS_FEED_ID_MAX + EVS_TIME_STRING_LEN + event->sid.len
-           + event->member.name.len + event->member.more.len;
+           + event->member.name.len + event->member.application.len
+           + event->member.more.len;
 }
 
 
@@ -266,6 +267,12 @@ evs_feed_event_json(u_char *p, const evs_feed_event_t *event)
     p = evs_feed_lit(p, "\",\"type\":\"");
     p = ngx_cpymem(p, type->data, type->len);
     *p++ = '"';
+
+    if (member->application.len != 0) {
+        p = evs_feed_lit(p, ",\"application\":\"");
+        p = ngx_cpymem(p, member->application.data, member->application.len);
+        *p++ = '"';
+    }
 
     if (member->type == EVS_ENTRY_EVENT) {
         p = ngx_cpymem(p, member->more.data, member->more.len);

@@ -112,7 +112,8 @@ ngx_uint_t evs_feed_entry_last(const ngx_str_t *value);
  * line:
  *
  *     {"event_id":"...","event_timestamp":"...","event_name":"...",
- *      "session_id":"...","type":"EVENT","category":"...","data":...}
+ *      "session_id":"...","type":"EVENT","application":"...",
+ *      "category":"...","data":...}
  *
  * event_id is the client's id, or ours in hex; that of a SESSION_START or
  * SESSION_END, whose name is null, is its identity in hex.
