@@ -132,7 +132,8 @@ run:
 ROOM = ngx_http_eventsession_module
 
 PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
-    $(ROOM)/proto/*.c $(ROOM)/store/member.c)) $(wildcard t/unit/ngx_shim.c)
+    $(ROOM)/proto/*.c $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c)) \
+    $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
 
 UNITS = $(patsubst t/unit/%.c,$(DIR)/unit/%,$(wildcard t/unit/test_*.c))

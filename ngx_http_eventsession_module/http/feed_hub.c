@@ -47,6 +47,7 @@ static void ngx_http_eventsession_hub_gap(void *data,
     const evs_place_t *place);
 static void ngx_http_eventsession_hub_again(void *data);
 static void ngx_http_eventsession_hub_turn(void *data);
+static void ngx_http_eventsession_hub_trim(ngx_http_eventsession_hub_t *hub);
 static ngx_http_eventsession_chunk_t *ngx_http_eventsession_hub_hand_out(
     ngx_http_eventsession_hub_t *hub);
 static void ngx_http_eventsession_hub_rewind(
@@ -178,7 +179,7 @@ ngx_http_eventsession_hub_stop(ngx_http_eventsession_hub_t *hub)
     hub->events = NULL;
     hub->nevents = 0;
     hub->size = 0;
-    hub->sid.len = 0;
+    hub->failed = 0;
 }
 
 
@@ -505,13 +506,29 @@ ngx_http_eventsession_hub_turn(void *data)
     }
 
     ngx_http_eventsession_hub_again(hub);
+    ngx_http_eventsession_hub_trim(hub);
+}
 
-    if (hub->text != NULL
-        && hub->text->end - hub->text->text > NGX_HTTP_EVENTSESSION_HUB_KEEP)
+
+/* What one large turn needed is not kept for the small ones. */
+
+static void
+ngx_http_eventsession_hub_trim(ngx_http_eventsession_hub_t *hub)
+{
+    if (hub->text == NULL
+        || hub->text->end - hub->text->text < NGX_HTTP_EVENTSESSION_HUB_KEEP)
     {
-        ngx_http_eventsession_chunk_free(hub->text);
-        hub->text = NULL;
+        return;
     }
+
+    ngx_http_eventsession_chunk_free(hub->text);
+    ngx_http_eventsession_chunk_free(hub->names);
+    ngx_free(hub->events);
+
+    hub->text = NULL;
+    hub->names = NULL;
+    hub->events = NULL;
+    hub->size = 0;
 }
 
 
@@ -559,6 +576,8 @@ ngx_http_eventsession_hub_rewind(ngx_http_eventsession_hub_t *hub)
 {
     ngx_queue_t                         *q;
     ngx_http_eventsession_subscriber_t  *subscriber;
+
+    hub->generation++;
 
     for (q = ngx_queue_head(&hub->live);
          q != ngx_queue_sentinel(&hub->live);

@@ -47,6 +47,8 @@ typedef struct {
     ngx_queue_t                     live;
     ngx_event_t                     idle;     /* posted: the last one left */
     evs_follow_t                    follow;   /* open while one is live */
+    ngx_uint_t                      generation;  /* of the stream: grows when
+                                                 its ids begin anew */
 
     /* what comes in */
     ngx_http_eventsession_chunk_t  *text;
@@ -55,7 +57,6 @@ typedef struct {
                                    *events;
     ngx_uint_t                      nevents;
     ngx_uint_t                      size;
-    ngx_str_t                       sid;      /* the last one in names */
 
     ngx_http_eventsession_chunk_t  *chunk;    /* the last one handed out */
 

@@ -48,6 +48,8 @@ struct ngx_http_eventsession_subscriber_s {
 
     ngx_http_eventsession_chunk_t  *text;     /* the page that comes in */
 
+    ngx_uint_t                      generation;  /* of the hub, when the last
+                                                 page was asked for */
     evs_place_t                     place;    /* all up to there was seen */
     evs_place_t                     written;  /* of the last event in text */
     ngx_event_t                     ping;
@@ -74,6 +76,18 @@ ngx_int_t ngx_http_eventsession_subscriber_header(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_eventsession_subscriber_begin(
     ngx_http_eventsession_subscriber_t *subscriber);
+
+/*
+ * Goes on as far as can be, when something has come or gone.  NGX_DONE: the
+ * rest comes later; else what to finalize the request with.
+ */
+ngx_int_t ngx_http_eventsession_subscriber_run(
+    ngx_http_eventsession_subscriber_t *subscriber);
+
+/* Whether the filter lets an event through: 1 or 0; name is as in JSON. */
+ngx_uint_t ngx_http_eventsession_filter_wants(
+    const ngx_http_eventsession_filter_t *filter, evs_entry_type_e type,
+    const ngx_str_t *sid, const ngx_str_t *name);
 
 /*
  * From the hub: its text, which came as a chunk; with NULL, it is lost.  The

@@ -24,6 +24,8 @@
 #define evs_feed_lit(p, s)  ngx_cpymem(p, s, sizeof(s) - 1)
 
 
+static ngx_int_t evs_feed_entry_step(evs_feed_entry_t *entry,
+    evs_feed_event_t *event);
 static ngx_int_t evs_feed_entry_sid(evs_feed_entry_t *entry);
 static ngx_int_t evs_feed_entry_event(evs_feed_entry_t *entry, size_t len,
     evs_feed_event_t *event);
@@ -71,7 +73,27 @@ evs_feed_entry_read(evs_feed_entry_t *entry, const ngx_str_t *value)
 ngx_int_t
 evs_feed_entry_next(evs_feed_entry_t *entry, evs_feed_event_t *event)
 {
-    uint64_t  n;
+    ngx_int_t  rc;
+
+    rc = evs_feed_entry_step(entry, event);
+
+    if (rc == NGX_DECLINED) {
+
+        /* should somebody ask again: the same */
+
+        entry->pos = entry->last;
+        entry->message = 1;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+evs_feed_entry_step(evs_feed_entry_t *entry, evs_feed_event_t *event)
+{
+    u_char    *p;
+    uint64_t   n;
 
     for ( ;; ) {
 
@@ -88,15 +110,13 @@ evs_feed_entry_next(evs_feed_entry_t *entry, evs_feed_event_t *event)
             entry->message = 1;
         }
 
-        entry->pos = evs_varint_read(entry->pos, entry->last, &n);
+        p = evs_varint_read(entry->pos, entry->last, &n);
 
-        if (entry->pos == NULL || (uint64_t) (entry->last - entry->pos) < n) {
-
-            /* it stays at its end, should somebody ask for more */
-
-            entry->pos = entry->last;
+        if (p == NULL || (uint64_t) (entry->last - p) < n) {
             return NGX_DECLINED;
         }
+
+        entry->pos = p;
 
         if (n != 0) {
             return evs_feed_entry_event(entry, (size_t) n, event);
