@@ -42,7 +42,7 @@ static const feed_case_t  feed_cases[] = {
 
     { SID1,
       { EVS_ENTRY_START, { 1624422533303000, text_of("1624422533303") },
-        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
+        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
       "{\"event_id\":\"038005c56758100ad806017a3720c8b7"
       "\",\"event_timestamp\":\"2021-06-23T04:28:53.303Z\","
       "\"event_name\":null,\"session_id\":\"" SID1 "\","
@@ -50,7 +50,8 @@ static const feed_case_t  feed_cases[] = {
 
     { NULL,
       { EVS_ENTRY_EVENT, { 1000000, text_of("1") },
-        text_of("a\\\"b\\\\\\n"), { 0, NULL }, { 0, NULL }, { 0, NULL } },
+        text_of("a\\\"b\\\\\\n"), { 0, NULL }, { 0, NULL }, { 0, NULL },
+        { 0, NULL } },
       "{\"event_id\":\"0102030405060708090a\","
       "\"event_timestamp\":\"1970-01-01T00:00:01.000Z\","
       "\"event_name\":\"a\\\"b\\\\\\n\",\"session_id\":\"" SID1 "\","
@@ -61,7 +62,7 @@ static const feed_case_t  feed_cases[] = {
         { 1624422533303001,
           text_of("\"2021-06-23T04:28:53.303001Z\"") },
         text_of("n"), text_of("x\"\\y"), text_of("k"),
-        text_of("[1,{\"a\":null}]") },
+        text_of("[1,{\"a\":null}]"), { 0, NULL } },
       "{\"event_id\":\"x\\\"\\\\y\","
       "\"event_timestamp\":\"2021-06-23T04:28:53.303001Z\","
       "\"event_name\":\"n\",\"session_id\":\"" SID2 "\",\"type\":\"EVENT\","
@@ -69,7 +70,7 @@ static const feed_case_t  feed_cases[] = {
 
     { NULL,
       { EVS_ENTRY_END, { 2000000, text_of("2") },
-        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
+        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
       "{\"event_id\":\"0480000000001e84800102\","
       "\"event_timestamp\":\"1970-01-01T00:00:02.000Z\","
       "\"event_name\":null,\"session_id\":\"" SID2 "\","
