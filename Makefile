@@ -135,6 +135,7 @@ PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
     $(ROOM)/proto/*.c $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c)) \
     $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
+PURE_LIBS = -ljansson -lpcre2-8 -lm
 
 UNITS = $(patsubst t/unit/%.c,$(DIR)/unit/%,$(wildcard t/unit/test_*.c))
 FUZZERS = $(filter-out replay,$(patsubst t/unit/fuzz_%.c,%,$(wildcard \
@@ -157,11 +158,11 @@ $(DIR)/unit/%.o: %.c $(DIR)/objs/configured
 	@gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNITS): $(DIR)/unit/%: $(DIR)/unit/t/unit/%.o $(PURE_OBJS)
-	@gcc $(UNIT_CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
+	@gcc $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(PURE_LIBS)
 
 $(REPLAYS): $(DIR)/unit/replay_%: $(DIR)/unit/t/unit/fuzz_%.o \
     $(DIR)/unit/t/unit/fuzz_replay.o $(PURE_OBJS)
-	@gcc $(UNIT_CFLAGS) -o $@ $^ -ljansson -lm
+	@gcc $(UNIT_CFLAGS) -o $@ $^ $(PURE_LIBS)
 
 .SECONDARY:
 
@@ -187,7 +188,7 @@ define fuzz_one
 echo "fuzzing $(1) for $(FUZZ_TIME) s" && mkdir -p build/fuzz/$(1) && \
 clang $(UNIT_FLAGS) -fsanitize=fuzzer,address,undefined \
     -fno-sanitize-recover=all -o build/fuzz/fuzz_$(1) t/unit/fuzz_$(1).c \
-    $(PURE) -ljansson -lm && \
+    $(PURE) $(PURE_LIBS) && \
 build/fuzz/fuzz_$(1) -max_total_time=$(FUZZ_TIME) -print_final_stats=1 \
     -artifact_prefix=build/fuzz/$(1)- build/fuzz/$(1) t/unit/corpus/$(1)
 endef
@@ -224,7 +225,8 @@ bench:
 
 $(DIR)/bench/%: bench/%.c $(PURE) $(SOURCES) $(DIR)/objs/configured
 	@mkdir -p $(@D)
-	@gcc -O2 -std=gnu99 -I$(ROOM) -It/unit $(NGINX_INCS) -o $@ $< $(PURE)
+	@gcc -O2 -std=gnu99 -I$(ROOM) -It/unit $(NGINX_INCS) -o $@ $< $(PURE) \
+	    $(PURE_LIBS)
 
 # a few minutes, in which the machine should have nothing else to do
 
