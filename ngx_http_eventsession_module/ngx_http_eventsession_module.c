@@ -620,7 +620,8 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (endpoint->handler == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
-                           "be ws, session, feed, healthcheck or ready",
+                           "be ws, session, track, feed, healthcheck or "
+                           "ready",
                            &value[1]);
         return NGX_CONF_ERROR;
     }

@@ -11,6 +11,7 @@ use lib 't/lib';
 
 use EventSession;
 use EventSession::SSE;
+use EventSession::Track;
 use Test::More;
 
 my $t    = EventSession->new;
@@ -51,10 +52,13 @@ sub make_run {
 sub output { EventSession::Redis::slurp($_[0]{output}) }
 
 
+sub http { EventSession::HTTP->connect($_[0]{port}, timeout => 30) }
+
+
 sub request {
     my ($run, $method, $path) = @_;
 
-    return EventSession::HTTP->connect($run->{port})->request($method, $path,
+    return http($run)->request($method, $path,
         headers => [ 'Connection: close' ]);
 }
 
@@ -109,10 +113,10 @@ ok_ready($run, 'first run');
 
 is(get($run, '/healthcheck')->body, 'OK', 'healthy');
 
-my @paths = output($run) =~ m{^  (?:http|ws)://127\.0\.0\.1:$port(/\w+)}mg;
+my @paths = output($run) =~ m{^  (?:http|ws)://127\.0\.0\.1:$port([\w/]+)}mg;
 
-is(join(' ', @paths), '/ws /session /database_events /healthcheck /ready',
-    'says where it serves what');
+is(join(' ', @paths), '/ws /session/ /api/v1/events/ /database_events '
+    . '/healthcheck /ready', 'says where it serves what');
 
 my $feed = EventSession::SSE->connect($port, '/database_events');
 
@@ -124,7 +128,6 @@ is(qx($example), qq({"message":"bye"}\n), 'the example is taken');
 
 is(join(' ', map { $feed->json->{type} } 1 .. 3),
     'SESSION_START EVENT SESSION_END', 'and on the feed');
-$feed->abort;
 
 my $res = get($run, "/session/$sid");
 
@@ -134,6 +137,18 @@ is($res->body, $tree, 'as the assignment shows it');
 my ($curl) = output($run) =~ m{^(curl .*)$}m;
 
 like(qx($curl 2>/dev/null), qr/\Q$tree\E$/, 'and curl as printed shows it');
+
+
+# the application of the assignment's example is trusted
+
+$res = track(http($run), fields(session_id => '"' . uuid() . '"'));
+
+is($res->status, 201, 'an event of an application') or diag($res->body);
+is($feed->json->{application}, 'example', 'is on the feed, by its name');
+$feed->abort;
+
+is(track(http($run), fields(), app => uuid())->body, NOT_FOUND,
+    'no other application is');
 
 
 # what is in the way is said in one sentence
