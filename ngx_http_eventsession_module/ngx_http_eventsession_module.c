@@ -11,6 +11,7 @@
 
 #include "http/feed.h"
 #include "http/health.h"
+#include "http/schema.h"
 #include "http/session.h"
 #include "http/track.h"
 #include "http/ws.h"
@@ -281,6 +282,13 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
       offsetof(ngx_http_eventsession_loc_conf_t, apps.grace),
       &ngx_http_eventsession_time },
 
+    { ngx_string("eventsession_schema"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
+      ngx_http_eventsession_schema,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, schemas),
+      NULL },
+
     { ngx_string("eventsession_require_application"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -385,6 +393,7 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->feed_ping = NGX_CONF_UNSET_MSEC;
     conf->deletes = NGX_CONF_UNSET;
     conf->apps.known = NGX_CONF_UNSET_PTR;
+    conf->schemas = NGX_CONF_UNSET_PTR;
     conf->apps.cache = NGX_CONF_UNSET_MSEC;
     conf->apps.grace = NGX_CONF_UNSET_MSEC;
     conf->require_application = NGX_CONF_UNSET;
@@ -425,6 +434,7 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->feed_ping, prev->feed_ping, 15000);
     ngx_conf_merge_value(conf->deletes, prev->deletes, 0);
     ngx_conf_merge_ptr_value(conf->apps.known, prev->apps.known, NULL);
+    ngx_conf_merge_ptr_value(conf->schemas, prev->schemas, NULL);
     ngx_conf_merge_msec_value(conf->apps.cache, prev->apps.cache, 5000);
     ngx_conf_merge_msec_value(conf->apps.grace, prev->apps.grace, 60000);
     ngx_conf_merge_value(conf->require_application,

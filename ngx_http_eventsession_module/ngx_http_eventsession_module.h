@@ -45,6 +45,7 @@ typedef struct {
     ngx_flag_t                         deletes;   /* DELETE is allowed */
 
     evs_apps_conf_t                    apps;      /* who is trusted */
+    ngx_array_t                       *schemas;   /* of data; or NULL */
     ngx_flag_t                         require_application;
 
     ngx_str_t                          location;  /* its name, if a prefix */

@@ -82,10 +82,11 @@ evs_schema_t *evs_schema_compile(ngx_pool_t *pool, json_t *schema,
  * EVS_SCHEMA_MAX_FAULTS reasons, each with its place in the value, texts in
  * the pool; NGX_ERROR: no memory.  A member that is missing is told at the
  * place where it should be.  A value that takes more work than allowed does
- * not fit.
+ * not fit: than EVS_SCHEMA_MAX_STEPS, or than *steps, from which what it took
+ * is taken off, so that several values can share a bound.
  */
 ngx_int_t evs_schema_validate(const evs_schema_t *schema, const json_t *value,
-    ngx_pool_t *pool, evs_schema_faults_t *faults);
+    ngx_pool_t *pool, ngx_uint_t *steps, evs_schema_faults_t *faults);
 
 
 #endif /* _EVS_SCHEMA_H_INCLUDED_ */

@@ -17,7 +17,7 @@ static ngx_int_t evs_schema_rules(evs_schema_run_t *run,
 
 ngx_int_t
 evs_schema_validate(const evs_schema_t *schema, const json_t *value,
-    ngx_pool_t *pool, evs_schema_faults_t *faults)
+    ngx_pool_t *pool, ngx_uint_t *steps, evs_schema_faults_t *faults)
 {
     ngx_int_t         rc;
     evs_schema_at_t   root;
@@ -29,9 +29,13 @@ evs_schema_validate(const evs_schema_t *schema, const json_t *value,
     run.pool = pool;
     run.faults = faults->fault;
     run.max = EVS_SCHEMA_MAX_FAULTS;
-    run.steps = EVS_SCHEMA_MAX_STEPS;
+    run.steps = ngx_min(*steps, EVS_SCHEMA_MAX_STEPS);
+
+    *steps -= run.steps;
 
     rc = evs_schema_fits(&run, schema->root, value, &root);
+
+    *steps += run.steps;
 
     faults->n = run.n;
 

@@ -618,6 +618,38 @@ evs_track_string(evs_track_parser_t *parser, evs_track_item_t *item,
 }
 
 
+ngx_int_t
+evs_track_text(ngx_pool_t *pool, const ngx_str_t *plain, ngx_str_t *text)
+{
+    u_char            *p, *last;
+    ngx_int_t          n;
+    evs_track_size_t   size;
+
+    last = plain->data + plain->len;
+
+    for (p = plain->data; p < last; p += n) {
+        n = (*p < 0x80) ? 1 : evs_json_utf8(p, last);
+
+        if (n < 0) {
+            return NGX_DECLINED;
+        }
+    }
+
+    text->len = evs_json_escape(NULL, plain->data, plain->len);
+
+    text->data = ngx_pnalloc(pool, text->len + 1);
+    if (text->data == NULL) {
+        return NGX_ABORT;
+    }
+
+    (void) evs_json_escape(text->data, plain->data, plain->len);
+
+    evs_track_trim(text, &size);
+
+    return (size.chars == 0) ? NGX_DECLINED : NGX_OK;
+}
+
+
 /*
  * Takes white space off both ends of the inside of a canonical string.  From
  * the end back, an escape can't be told from what only looks like one.

@@ -105,6 +105,14 @@ ngx_int_t evs_track_fault(evs_track_t *track, evs_track_item_t *item,
     evs_track_field_e field, const ngx_str_t *sentence);
 
 /*
+ * What entries have of a category or a name that is written plainly: escaped
+ * canonically, without white space at its ends.  NGX_OK; NGX_DECLINED: no
+ * event can have it, since it is blank or not UTF-8; NGX_ABORT.
+ */
+ngx_int_t evs_track_text(ngx_pool_t *pool, const ngx_str_t *plain,
+    ngx_str_t *text);
+
+/*
  * The bodies of replies, from the pool.  NGX_OK or NGX_ABORT.
  *
  * Faults, with 400: {"field":["sentence",...],...}, or for an array a list

@@ -17,6 +17,7 @@
 #include "http/application.h"
 #include "http/body.h"
 #include "http/reply.h"
+#include "http/schema.h"
 #include "http/track.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/append.h"
@@ -40,6 +41,8 @@ static ngx_http_eventsession_track_t *ngx_http_eventsession_track_create(
 static void ngx_http_eventsession_track_cleanup(void *data);
 static ngx_int_t ngx_http_eventsession_track_parse(
     ngx_http_eventsession_track_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_eventsession_track_schemas(
+    ngx_http_eventsession_track_t *ctx);
 static ngx_int_t ngx_http_eventsession_track_application(
     ngx_http_eventsession_track_t *ctx);
 static void ngx_http_eventsession_track_known(evs_apps_waiter_t *waiter,
@@ -193,12 +196,49 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
         return ngx_http_eventsession_track_syntax(ctx);
     }
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || ngx_http_eventsession_track_schemas(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ctx->track.nfaulty ? ngx_http_eventsession_track_faults(ctx)
                               : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_track_schemas(ngx_http_eventsession_track_t *ctx)
+{
+    ngx_int_t                          rc;
+    ngx_uint_t                         i, steps;
+    evs_track_item_t                  *item;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    elcf = ngx_http_get_module_loc_conf(ctx->request,
+                                        ngx_http_eventsession_module);
+
+    if (elcf->schemas == NULL) {
+        return NGX_OK;
+    }
+
+    steps = NGX_HTTP_EVENTSESSION_SCHEMA_STEPS;
+
+    for (i = 0; i < ctx->track.nitems; i++) {
+        item = &ctx->track.items[i];
+
+        /* what has faults has no certain kind, or no data */
+
+        if (item->faults.first != NULL) {
+            continue;
+        }
+
+        rc = ngx_http_eventsession_schema_check(elcf->schemas, &ctx->track,
+                                                item, &steps);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -57,6 +57,7 @@ fuzz_schema(json_t *json, const json_t *value, ngx_pool_t *pool)
 {
     json_t               *twice;
     ngx_int_t             rc, again;
+    ngx_uint_t            steps;
     evs_schema_t         *schema;
     evs_schema_error_t    err;
     evs_schema_faults_t   faults, other;
@@ -68,7 +69,8 @@ fuzz_schema(json_t *json, const json_t *value, ngx_pool_t *pool)
         return;
     }
 
-    rc = evs_schema_validate(schema, value, pool, &faults);
+    steps = EVS_SCHEMA_MAX_STEPS;
+    rc = evs_schema_validate(schema, value, pool, &steps, &faults);
     fuzz_faults(rc, &faults);
 
     /* a "$ref" to the root would mean another one */
@@ -81,7 +83,8 @@ fuzz_schema(json_t *json, const json_t *value, ngx_pool_t *pool)
         return;
     }
 
-    again = evs_schema_validate(schema, value, pool, &other);
+    steps = EVS_SCHEMA_MAX_STEPS;
+    again = evs_schema_validate(schema, value, pool, &steps, &other);
     fuzz_faults(again, &other);
 
     fuzz_expect(again == rc || fuzz_ended(&other));

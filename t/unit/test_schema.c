@@ -391,6 +391,20 @@ compile(ngx_pool_t *pool, json_t *json)
 }
 
 
+/* With a bound of its own. */
+
+static ngx_int_t
+run(const evs_schema_t *schema, const json_t *value, ngx_pool_t *pool,
+    evs_schema_faults_t *faults)
+{
+    ngx_uint_t  steps;
+
+    steps = EVS_SCHEMA_MAX_STEPS;
+
+    return evs_schema_validate(schema, value, pool, &steps, faults);
+}
+
+
 /* The verdict, and that it goes with the faults; these last until the next. */
 
 static ngx_int_t
@@ -404,7 +418,7 @@ validate(const char *schema, json_t *value, evs_schema_faults_t *faults)
 
     kept = ngx_create_pool(4096, NULL);
 
-    rc = evs_schema_validate(compile(kept, load(schema)), value, kept, faults);
+    rc = run(compile(kept, load(schema)), value, kept, faults);
 
     assert_int_equal(rc == NGX_OK, faults->n == 0);
     assert_in_range(faults->n, 0, EVS_SCHEMA_MAX_FAULTS);
@@ -434,7 +448,7 @@ test_faults(void **state)
         schema = compile(pool, load(c->schema));
         value = load(c->value);
 
-        rc = evs_schema_validate(schema, value, pool, &faults);
+        rc = run(schema, value, pool, &faults);
 
         n = 0;
         text[0] = '\0';
@@ -549,7 +563,7 @@ test_patterns(void **state)
 
             value = json_string(texts[k]);
 
-            if ((evs_schema_validate(schema, value, pool, &faults) == NGX_OK)
+            if ((run(schema, value, pool, &faults) == NGX_OK)
                 != (k == 0))
             {
                 fail_msg("%s: \"%s\"", c->pattern, texts[k]);
@@ -875,6 +889,55 @@ test_costs(void **state)
 }
 
 
+/* Values that share a bound may be checked until it is used up. */
+
+static void
+test_shared(void **state)
+{
+    json_t               *value;
+    ngx_uint_t            n, steps, before;
+    ngx_pool_t           *pool;
+    evs_schema_t         *schema;
+    evs_schema_faults_t   faults;
+
+    pool = ngx_create_pool(4096, NULL);
+    value = load("[1,2,3]");
+    schema = compile(pool, load("{\"items\":{\"minimum\":0}}"));
+
+    steps = 100;
+    before = 100;
+
+    for (n = 0; evs_schema_validate(schema, value, pool, &steps, &faults)
+                == NGX_OK; n++)
+    {
+        assert_in_range(before - steps, 4, 20);
+        before = steps;
+    }
+
+    assert_in_range(n, 100 / 20, 100 / 4);
+    assert_int_equal(steps, 0);
+    assert_int_equal(faults.n, 1);
+    assert_true(contains(&faults.fault[0].text, "too much work"));
+
+    /* and each has one of its own besides */
+
+    steps = 10 * EVS_SCHEMA_MAX_STEPS;
+    schema = compile(pool, load("{\"anyOf\":[{\"items\":{\"$ref\":\"#\"}},"
+                                "{\"items\":{\"$ref\":\"#\"}}],"
+                                "\"type\":\"array\"}"));
+    json_decref(value);
+    value = load("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]"
+                 "]]]]]]]]]]]");
+
+    assert_int_equal(evs_schema_validate(schema, value, pool, &steps,
+                                         &faults), NGX_DECLINED);
+    assert_int_equal(steps, 9 * EVS_SCHEMA_MAX_STEPS);
+
+    json_decref(value);
+    ngx_destroy_pool(pool);
+}
+
+
 /* Memory runs out at every single place of a compilation and a run. */
 
 static void
@@ -920,7 +983,7 @@ test_memory(void **state)
 
     for (n = 0; /* void */ ; n++) {
         ngx_shim_allocs = n;
-        rc = evs_schema_validate(schema, value, pool, &faults);
+        rc = run(schema, value, pool, &faults);
         ngx_shim_allocs = -1;
 
         if (rc != NGX_ERROR) {
@@ -958,6 +1021,7 @@ main(void)
         cmocka_unit_test(test_uris),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_shared),
         cmocka_unit_test(test_memory)
     };
 

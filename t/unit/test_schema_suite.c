@@ -121,15 +121,16 @@ suite_test(suite_t *suite, const evs_schema_t *schema, const char *group,
     const json_t *test, ngx_pool_t *pool)
 {
     ngx_int_t             rc;
-    ngx_uint_t            i, valid;
+    ngx_uint_t            i, valid, steps;
     const char           *text;
     evs_schema_faults_t   faults;
 
     text = json_string_value(json_object_get(test, "description"));
     valid = json_is_true(json_object_get(test, "valid"));
 
+    steps = EVS_SCHEMA_MAX_STEPS;
     rc = evs_schema_validate(schema, json_object_get(test, "data"), pool,
-                             &faults);
+                             &steps, &faults);
 
     assert_true(rc == NGX_OK || rc == NGX_DECLINED);
     assert_int_equal(rc == NGX_OK, faults.n == 0);
