@@ -229,7 +229,10 @@ ngx_http_eventsession_body_read(ngx_http_request_t *r)
 }
 
 
-/* The parts of the body, in memory and in a file, as one. */
+/*
+ * The parts of the body, in memory and in a file, as one.  A copy in any case:
+ * mirrored requests share the parts, and $request_body is logged from them.
+ */
 
 static ngx_int_t
 ngx_http_eventsession_body_join(ngx_http_request_t *r, ngx_str_t *body)
@@ -248,17 +251,9 @@ ngx_http_eventsession_body_join(ngx_http_request_t *r, ngx_str_t *body)
         return NGX_OK;
     }
 
-    cl = r->request_body->bufs;
-
-    if (cl->next == NULL && !cl->buf->in_file) {
-        body->data = cl->buf->pos;
-        body->len = (size_t) (cl->buf->last - cl->buf->pos);
-        return NGX_OK;
-    }
-
     len = 0;
 
-    for ( /* void */ ; cl; cl = cl->next) {
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
         len += ngx_buf_size(cl->buf);
     }
 
