@@ -145,7 +145,7 @@ ngx_http_eventsession_body_coding(ngx_http_request_t *r,
 {
     ngx_int_t    rc;
     ngx_str_t   *value;
-    ngx_uint_t   i;
+    ngx_uint_t   i, n;
 
     static const struct {
         ngx_str_t                        name;
@@ -166,7 +166,11 @@ ngx_http_eventsession_body_coding(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    for (i = 0; codings[i].name.len; i++) {
+    /* two headers are two codings, one upon the other */
+
+    n = ngx_http_eventsession_header_count(r, "content-encoding");
+
+    for (i = 0; n == 1 && codings[i].name.len; i++) {
 
         if (value->len == codings[i].name.len
             && ngx_strncasecmp(value->data, codings[i].name.data, value->len)
@@ -358,7 +362,7 @@ ngx_http_eventsession_inflate(ngx_http_eventsession_inflate_t *in, int bits,
         if (rc == Z_STREAM_END) {
 
             if (zs->avail_in == 0) {
-                status = NGX_OK;
+                status = (in->len > in->max) ? NGX_BUSY : NGX_OK;
                 break;
             }
 
