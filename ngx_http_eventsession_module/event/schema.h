@@ -3,22 +3,20 @@
  * JSON Schema, draft 2020-12, over jansson's values (contract, section 4:
  * "Different kinds can have different validations").
  *
- * All keywords of the vocabularies core, applicator and validation are
- * checked but $dynamicRef, $dynamicAnchor and $vocabulary; unevaluatedItems
- * and unevaluatedProperties aren't, either.  Those of meta-data, format and
- * content are annotations: they are allowed and check nothing.  A keyword
- * that is not known is an error, so that nobody believes in a check that
- * isn't made.
+ * All keywords of the vocabularies applicator and validation are checked, and
+ * of core $schema, $defs and $ref.  Those of meta-data, format and content are
+ * annotations, so is the root's $id: they are allowed and check nothing.  A
+ * keyword that is not known is an error, so that nobody believes in a check
+ * that isn't made.
  *
- * References stay in their document: "#", "#/a/pointer", "#anchor", and URIs
- * of an $id that is in it.
+ * References stay in their document: "#" and "#/a/pointer".
  *
  * Numbers are compared by value, whether jansson read them as an integer or
  * as a real: 1.0 is an integer, and 2^53 + 1 isn't 2^53.  A real is what its
  * shortest decimal says: 0.0075 is a multiple of 0.0001.
  *
- * Lengths of strings are code points.  A "pattern" is as in ECMA-262 with its
- * u flag, see schema_pattern.c.
+ * Lengths of strings are code points.  A "pattern" is one of PCRE2, see
+ * schema_pattern.c.
  */
 
 

@@ -19,8 +19,8 @@ typedef struct {
 
 
 static void evs_schema_cleanup(void *data);
-static evs_schema_node_t *evs_schema_node(evs_schema_build_t *b, json_t *json,
-    evs_schema_base_t *base);
+static evs_schema_node_t *evs_schema_node(evs_schema_build_t *b,
+    json_t *json);
 static ngx_int_t evs_schema_keywords(evs_schema_build_t *b,
     evs_schema_node_t *node, json_t *json);
 static ngx_int_t evs_schema_keyword(evs_schema_build_t *b,
@@ -34,6 +34,8 @@ static ngx_int_t evs_schema_unknown(evs_schema_build_t *b, const char *name);
 static const evs_schema_keyword_t  evs_schema_table[] = {
 
     { "$schema", EVS_SCHEMA_STRING, evs_schema_make_dialect, NULL, 0, 0 },
+
+    { "$id", EVS_SCHEMA_STRING, evs_schema_make_id, NULL, 0, 0 },
 
     { "$defs", EVS_SCHEMA_OBJECT, evs_schema_make_map, NULL, 0, 0 },
 
@@ -141,10 +143,6 @@ static const evs_schema_keyword_t  evs_schema_table[] = {
     { "dependentSchemas", EVS_SCHEMA_OBJECT, evs_schema_make_map,
       evs_schema_apply_dependent, EVS_SCHEMA_OBJECT, 1 },
 
-    /* read before the others, by evs_schema_identify() */
-    { "$id", EVS_SCHEMA_STRING, NULL, NULL, 0, 0 },
-    { "$anchor", EVS_SCHEMA_STRING, NULL, NULL, 0, 0 },
-
     /* annotations */
     { "$comment", EVS_SCHEMA_STRING, NULL, NULL, 0, 0 },
     { "title", EVS_SCHEMA_STRING, NULL, NULL, 0, 0 },
@@ -168,11 +166,13 @@ static const evs_schema_hint_t  evs_schema_hints[] = {
       "checks what \"properties\" and \"patternProperties\" beside it do not" },
     { "unevaluatedItems", "is not supported: \"items\" checks what "
       "\"prefixItems\" beside it does not" },
+    { "$anchor", "is not supported: use \"$defs\", and \"$ref\" by its JSON "
+      "pointer" },
     { "$dynamicRef", "is not supported: use \"$ref\"" },
-    { "$dynamicAnchor", "is not supported: use \"$anchor\"" },
+    { "$dynamicAnchor", "is not supported: use \"$defs\"" },
     { "$vocabulary", "is not supported: it is for meta-schemas" },
     { "$recursiveRef", "is of draft 2019-09: use \"$ref\"" },
-    { "$recursiveAnchor", "is of draft 2019-09: use \"$anchor\"" },
+    { "$recursiveAnchor", "is of draft 2019-09: use \"$defs\"" },
     { "definitions", "was renamed by draft 2019-09: use \"$defs\"" },
     { "dependencies", "was split by draft 2019-09: use \"dependentRequired\" "
       "or \"dependentSchemas\"" },
@@ -215,7 +215,7 @@ evs_schema_compile(ngx_pool_t *pool, json_t *schema, evs_schema_error_t *err)
     cln->handler = evs_schema_cleanup;
     cln->data = b.schema;
 
-    b.schema->root = evs_schema_node(&b, schema, NULL);
+    b.schema->root = evs_schema_node(&b, schema);
 
     if (b.schema->root == NULL || evs_schema_resolve(&b) != NGX_OK) {
         return NULL;
@@ -244,10 +244,8 @@ evs_schema_cleanup(void *data)
 }
 
 
-/* base is NULL of the root only */
-
 static evs_schema_node_t *
-evs_schema_node(evs_schema_build_t *b, json_t *json, evs_schema_base_t *base)
+evs_schema_node(evs_schema_build_t *b, json_t *json)
 {
     evs_schema_node_t  *node;
 
@@ -268,13 +266,11 @@ evs_schema_node(evs_schema_build_t *b, json_t *json, evs_schema_base_t *base)
 
     node->json = json;
     node->last = &node->rules;
-    node->base = base;
     node->never = json_is_false(json);
 
     if (evs_schema_pointer(b->pool, b->at, NGX_MAX_SIZE_T_VALUE,
                            &node->pointer)
-        != NGX_OK
-        || evs_schema_identify(b, node) != NGX_OK)
+        != NGX_OK)
     {
         return NULL;
     }
@@ -443,8 +439,8 @@ evs_schema_rule(evs_schema_build_t *b, evs_schema_node_t *node,
 
 
 evs_schema_node_t *
-evs_schema_below(evs_schema_build_t *b, evs_schema_node_t *node,
-    const char *name, size_t index, json_t *json)
+evs_schema_below(evs_schema_build_t *b, const char *name, size_t index,
+    json_t *json)
 {
     evs_schema_at_t     there;
     evs_schema_node_t  *below;
@@ -454,7 +450,7 @@ evs_schema_below(evs_schema_build_t *b, evs_schema_node_t *node,
     there.index = index;
 
     b->at = &there;
-    below = evs_schema_node(b, json, node->base);
+    below = evs_schema_node(b, json);
     b->at = there.up;
 
     return below;

@@ -40,6 +40,23 @@ evs_schema_make_dialect(evs_schema_build_t *b, evs_schema_node_t *node,
 }
 
 
+/*
+ * The name of the document; no reference is resolved by it.  Further inside it
+ * would change what references mean.
+ */
+
+ngx_int_t
+evs_schema_make_id(evs_schema_build_t *b, evs_schema_node_t *node,
+    const evs_schema_keyword_t *keyword, json_t *value)
+{
+    if (node->pointer.len == 0) {
+        return NGX_OK;
+    }
+
+    return evs_schema_error(b, "is not supported but at the root");
+}
+
+
 /* The rule is for values of the other types. */
 
 ngx_int_t

@@ -20,7 +20,6 @@ typedef struct evs_schema_ref_s  evs_schema_ref_t;
 
 struct evs_schema_ref_s {
     evs_schema_rule_t           *rule;
-    evs_schema_node_t           *node;  /* that it is in */
     ngx_str_t                    pointer;
     evs_schema_ref_t            *next;
 };
@@ -35,7 +34,6 @@ typedef struct {
 
     evs_schema_node_t           *nodes;
     evs_schema_node_t          **last_node;
-    evs_schema_base_t           *bases;
     evs_schema_ref_t            *refs;
     evs_schema_ref_t           **last_ref;
 } evs_schema_build_t;
@@ -65,9 +63,9 @@ struct evs_schema_keyword_s {
 
 /* schema_compile.c; NULL or NGX_ERROR: as above */
 
-/* The schema name, or name/index where json is one of an array, at b->at. */
-evs_schema_node_t *evs_schema_below(evs_schema_build_t *b,
-    evs_schema_node_t *node, const char *name, size_t index, json_t *json);
+/* The schema name, or that of an index where name == NULL, at b->at. */
+evs_schema_node_t *evs_schema_below(evs_schema_build_t *b, const char *name,
+    size_t index, json_t *json);
 
 /* Adds a rule with room for n nodes. */
 evs_schema_rule_t *evs_schema_rule(evs_schema_build_t *b,
@@ -82,6 +80,7 @@ ngx_int_t evs_schema_form(evs_schema_build_t *b, const json_t *value,
 /* schema_make.c */
 
 evs_schema_make_t  evs_schema_make_dialect;
+evs_schema_make_t  evs_schema_make_id;
 evs_schema_make_t  evs_schema_make_type;
 evs_schema_make_t  evs_schema_make_value;
 evs_schema_make_t  evs_schema_make_multiple;
@@ -111,9 +110,6 @@ evs_schema_pattern_t *evs_schema_make_regex(evs_schema_build_t *b,
 
 
 /* schema_ref.c */
-
-/* Sets the base and the anchor of a node by its $id and $anchor. */
-ngx_int_t evs_schema_identify(evs_schema_build_t *b, evs_schema_node_t *node);
 
 /* Finds what each $ref means, and that nothing leads back to itself. */
 ngx_int_t evs_schema_resolve(evs_schema_build_t *b);

@@ -26,7 +26,6 @@ evs_schema_make_ref(evs_schema_build_t *b, evs_schema_node_t *node,
         return NGX_ERROR;
     }
 
-    ref->node = node;
     ref->rule = evs_schema_rule(b, node, keyword, value, 1);
 
     if (ref->rule == NULL
@@ -91,7 +90,7 @@ evs_schema_make_list(evs_schema_build_t *b, evs_schema_node_t *node,
     }
 
     for (i = 0; i < n; i++) {
-        rule->nodes[i] = evs_schema_below(b, node, NULL, i,
+        rule->nodes[i] = evs_schema_below(b, NULL, i,
                                           json_array_get(value, i));
 
         if (rule->nodes[i] == NULL) {
@@ -138,7 +137,7 @@ evs_schema_make_map(evs_schema_build_t *b, evs_schema_node_t *node,
     {
         names[i] = json_object_iter_key(iter);
 
-        below = evs_schema_below(b, node, names[i], 0,
+        below = evs_schema_below(b, names[i], 0,
                                  json_object_iter_value(iter));
         if (below == NULL) {
             return NGX_ERROR;
@@ -341,7 +340,7 @@ evs_schema_branch(evs_schema_build_t *b, evs_schema_node_t *node,
     at = b->at;
 
     b->at = at->up;
-    *branch = evs_schema_below(b, node, name, 0, json);
+    *branch = evs_schema_below(b, name, 0, json);
     b->at = at;
 
     return (*branch == NULL) ? NGX_ERROR : NGX_OK;

@@ -101,17 +101,6 @@ struct evs_schema_rule_s {
 };
 
 
-/* an $id, and what belongs to it */
-
-typedef struct evs_schema_base_s  evs_schema_base_t;
-
-struct evs_schema_base_s {
-    ngx_str_t               uri;    /* without a fragment; empty: none */
-    ngx_str_t               pointer;    /* where it is in the document */
-    evs_schema_base_t      *next;
-};
-
-
 struct evs_schema_node_s {
     const json_t           *json;
     evs_schema_rule_t      *rules;
@@ -119,8 +108,6 @@ struct evs_schema_node_s {
 
     /* of use while references are resolved */
     ngx_str_t               pointer;
-    ngx_str_t               anchor;
-    evs_schema_base_t      *base;
     evs_schema_node_t      *next;   /* all, in the order of their making */
     ngx_uint_t              height; /* schemas below it in the same place */
 
@@ -182,24 +169,11 @@ evs_schema_stop(evs_schema_run_t *run, ngx_int_t rc, ngx_int_t *all)
 }
 
 
-/* schema_uri.c */
-
-/*
- * RFC 3986, section 5.2: what ref means at base; the fragment apart from it,
- * and empty where there is none.  NGX_ERROR: no memory.
- */
-ngx_int_t evs_schema_uri(ngx_pool_t *pool, const ngx_str_t *base,
-    const ngx_str_t *ref, ngx_str_t *uri, ngx_str_t *fragment);
-
-/* Decodes %xx in place.  NGX_DECLINED: it is malformed. */
-ngx_int_t evs_schema_uri_decode(ngx_str_t *text);
-
-
 /* schema_pattern.c */
 
 /*
- * Compiles a regular expression of ECMA-262.  NULL: *error says why, or is
- * NULL when there is no memory; the text is the caller's buf.
+ * Compiles a regular expression.  NULL: *error says why, or is NULL when there
+ * is no memory; the text is the caller's buf.
  */
 evs_schema_pattern_t *evs_schema_pattern(ngx_pool_t *pool,
     evs_schema_t *schema, const char *text, size_t len, char *buf, size_t size,

@@ -1,16 +1,8 @@
 
 /*
- * Regular expressions of JSON Schema: ECMA-262 with its u flag, by PCRE2.
- *
- * The dialects differ in more than looks, so a pattern is translated, and
- * what ECMA-262 does not know (\A, \Z, (?i), (?>...), a++, [:alpha:], ...) is
- * refused or plain text, as it is there; \s, . and $ are what they are there.
- * \d, \w and \b are of ASCII.
- *
- * More is taken than there: a backslash in front of any punctuation; {, } and
- * ] as plain text where they begin or end nothing.  Less: a look-behind must
- * be of a known length, and the names of properties are those that the
- * installed PCRE2 knows, besides the long names of the general categories.
+ * Regular expressions, by PCRE2 in UTF.  Where it has a choice it does what
+ * JavaScript does, which the standard asks for: $ is the very end, \u0041 and
+ * \x41 are characters, [] is none, a group that took no part is empty.
  *
  * A match has a limit of work in proportion to the text.
  */
@@ -19,9 +11,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "event/schema_ecma.h"
 #include "event/schema_node.h"
 
+
+#define EVS_PATTERN_OPTIONS                                                   \
+    (PCRE2_UTF|PCRE2_DOLLAR_ENDONLY|PCRE2_ALT_BSUX|PCRE2_ALLOW_EMPTY_CLASS    \
+     |PCRE2_MATCH_UNSET_BACKREF|PCRE2_NEVER_BACKSLASH_C)
 
 /* a position where PCRE may have to come back to; of all, in KiB */
 #define EVS_PATTERN_LIMIT     200
@@ -33,9 +28,6 @@
 #define EVS_PATTERN_BYTES     16
 
 
-static evs_schema_pattern_t *evs_pattern_compile(ngx_pool_t *pool,
-    evs_schema_t *schema, const evs_pattern_t *p, char *buf, size_t size,
-    const char **error);
 static ngx_int_t evs_pattern_prepare(evs_schema_run_t *run);
 
 
@@ -43,63 +35,27 @@ evs_schema_pattern_t *
 evs_schema_pattern(ngx_pool_t *pool, evs_schema_t *schema, const char *text,
     size_t len, char *buf, size_t size, const char **error)
 {
-    evs_pattern_t  p;
-
-    *error = NULL;
-
-    /* once for the length, and once more to write it */
-
-    ngx_memzero(&p, sizeof(evs_pattern_t));
-
-    p.pos = text;
-    p.last = text + len;
-
-    if (evs_pattern_translate(&p) != NGX_OK) {
-        snprintf(buf, size, p.error, p.letter);
-        *error = buf;
-        return NULL;
-    }
-
-    p.out = ngx_pnalloc(pool, p.len + 1);
-    if (p.out == NULL) {
-        return NULL;
-    }
-
-    p.pos = text;
-    p.len = 0;
-
-    (void) evs_pattern_translate(&p);
-
-    return evs_pattern_compile(pool, schema, &p, buf, size, error);
-}
-
-
-static evs_schema_pattern_t *
-evs_pattern_compile(ngx_pool_t *pool, evs_schema_t *schema,
-    const evs_pattern_t *p, char *buf, size_t size, const char **error)
-{
     int                    rc;
     size_t                 offset;
+    PCRE2_UCHAR            message[128];
     evs_schema_pattern_t  *pattern;
+
+    *error = NULL;
 
     pattern = ngx_pcalloc(pool, sizeof(evs_schema_pattern_t));
     if (pattern == NULL) {
         return NULL;
     }
 
-    pattern->code = pcre2_compile((PCRE2_SPTR) p->out, p->len,
-                                  PCRE2_UTF|PCRE2_DOLLAR_ENDONLY
-                                  |PCRE2_ALLOW_EMPTY_CLASS
-                                  |PCRE2_MATCH_UNSET_BACKREF
-                                  |PCRE2_NEVER_BACKSLASH_C,
+    pattern->code = pcre2_compile((PCRE2_SPTR) text, len, EVS_PATTERN_OPTIONS,
                                   &rc, &offset, NULL);
 
     if (pattern->code == NULL) {
+        message[0] = '\0';
+        (void) pcre2_get_error_message(rc, message, sizeof(message));
 
-        if (pcre2_get_error_message(rc, (PCRE2_UCHAR *) buf, size) < 0) {
-            buf[0] = '\0';
-        }
-
+        (void) snprintf(buf, size, "%s, at byte %lu", (char *) message,
+                        (unsigned long) offset);
         *error = buf;
         return NULL;
     }
@@ -153,6 +109,11 @@ evs_schema_match(evs_schema_run_t *run, const evs_schema_pattern_t *pattern,
         return NGX_ABORT;
 
     default:
+
+        /* it took its time, which others have no more */
+
+        run->steps -= ngx_min(run->steps, limit);
+
         return evs_schema_end(run, at, "Must be simpler: to match it with the "
                               "pattern of the schema takes too much work.");
     }

@@ -1,6 +1,6 @@
 
 /*
- * $id, $anchor and $ref: names of schemas in their document.
+ * $ref: where it leads to in its document, and that it comes to an end.
  */
 
 
@@ -11,157 +11,12 @@
 #include "event/schema_node.h"
 
 
-static ngx_int_t evs_schema_base(evs_schema_build_t *b,
-    evs_schema_node_t *node, const json_t *id);
-static ngx_int_t evs_schema_anchor(evs_schema_build_t *b,
-    evs_schema_node_t *node, const json_t *anchor);
-static evs_schema_base_t *evs_schema_base_find(const evs_schema_build_t *b,
-    const ngx_str_t *uri);
 static ngx_int_t evs_schema_resolve_ref(evs_schema_build_t *b,
     const evs_schema_ref_t *ref);
-static evs_schema_node_t *evs_schema_target(const evs_schema_build_t *b,
-    const evs_schema_base_t *base, const ngx_str_t *fragment);
+static ngx_int_t evs_schema_decode(ngx_pool_t *pool, const json_t *ref,
+    ngx_str_t *pointer);
 static ngx_int_t evs_schema_measure(evs_schema_build_t *b,
     evs_schema_node_t *node, ngx_uint_t depth);
-static ngx_uint_t evs_schema_str_equal(const ngx_str_t *one,
-    const ngx_str_t *two);
-
-
-ngx_int_t
-evs_schema_identify(evs_schema_build_t *b, evs_schema_node_t *node)
-{
-    json_t  *id, *anchor;
-
-    id = json_object_get(node->json, "$id");
-    anchor = json_object_get(node->json, "$anchor");
-
-    /* what is no string is told with the other keywords */
-
-    if ((json_is_string(id) || node->base == NULL)
-        && evs_schema_base(b, node, id) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (json_is_string(anchor)
-        && evs_schema_anchor(b, node, anchor) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* The root has one, with an $id or without. */
-
-static ngx_int_t
-evs_schema_base(evs_schema_build_t *b, evs_schema_node_t *node,
-    const json_t *id)
-{
-    ngx_str_t           uri, fragment, up;
-    evs_schema_base_t  *base;
-
-    base = ngx_pcalloc(b->pool, sizeof(evs_schema_base_t));
-    if (base == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_str_set(&base->uri, "");
-
-    if (json_is_string(id)) {
-        uri.data = (u_char *) json_string_value(id);
-        uri.len = json_string_length(id);
-
-        ngx_str_set(&up, "");
-
-        if (node->base != NULL) {
-            up = node->base->uri;
-        }
-
-        if (evs_schema_uri(b->pool, &up, &uri, &base->uri, &fragment)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (fragment.len != 0) {
-            return evs_schema_error(b, "\"$id\" must have no fragment: use "
-                                    "\"$anchor\"");
-        }
-
-        if (evs_schema_base_find(b, &base->uri) != NULL) {
-            return evs_schema_error(b, "\"$id\" must be another one: there is "
-                                    "a schema of the same URI before it");
-        }
-    }
-
-    base->pointer = node->pointer;
-    base->next = b->bases;
-
-    b->bases = base;
-    node->base = base;
-
-    return NGX_OK;
-}
-
-
-/* [A-Za-z_][-A-Za-z0-9._]* */
-
-static ngx_int_t
-evs_schema_anchor(evs_schema_build_t *b, evs_schema_node_t *node,
-    const json_t *anchor)
-{
-    size_t              i;
-    u_char              c;
-    evs_schema_node_t  *other;
-
-    node->anchor.data = (u_char *) json_string_value(anchor);
-    node->anchor.len = json_string_length(anchor);
-
-    for (i = 0; i < node->anchor.len; i++) {
-        c = node->anchor.data[i];
-
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_') {
-            continue;
-        }
-
-        if (i == 0 || ((c < '0' || c > '9') && c != '-' && c != '.')) {
-            break;
-        }
-    }
-
-    if (i == 0 || i < node->anchor.len) {
-        return evs_schema_error(b, "\"$anchor\" must be a letter or _, and "
-                                "letters, digits, -, _ or . behind it");
-    }
-
-    for (other = b->nodes; other != NULL; other = other->next) {
-        if (other->base == node->base
-            && evs_schema_str_equal(&other->anchor, &node->anchor))
-        {
-            return evs_schema_error(b, "\"$anchor\" must be another one: "
-                                    "there is the same before it");
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static evs_schema_base_t *
-evs_schema_base_find(const evs_schema_build_t *b, const ngx_str_t *uri)
-{
-    evs_schema_base_t  *base;
-
-    for (base = b->bases; base != NULL; base = base->next) {
-        if (evs_schema_str_equal(&base->uri, uri)) {
-            return base;
-        }
-    }
-
-    return NULL;
-}
 
 
 ngx_int_t
@@ -189,79 +44,77 @@ evs_schema_resolve(evs_schema_build_t *b)
 static ngx_int_t
 evs_schema_resolve_ref(evs_schema_build_t *b, const evs_schema_ref_t *ref)
 {
-    ngx_str_t           text, uri, fragment;
-    evs_schema_base_t  *base;
+    ngx_int_t           rc;
+    ngx_str_t           pointer;
+    evs_schema_node_t  *node;
     evs_schema_text_t   quoted;
-
-    text.data = (u_char *) json_string_value(ref->rule->value);
-    text.len = json_string_length(ref->rule->value);
-
-    if (evs_schema_uri(b->pool, &ref->node->base->uri, &text, &uri, &fragment)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     quoted.len = 0;
     evs_schema_add_json(&quoted, ref->rule->value);
 
-    base = evs_schema_base_find(b, &uri);
-
-    if (base == NULL) {
-        return evs_schema_error_at(b, &ref->pointer, "%.*s leaves this "
-                                   "document, and no other is read: all that "
-                                   "is referred to must be in \"$defs\" here",
+    if (json_string_value(ref->rule->value)[0] != '#') {
+        return evs_schema_error_at(b, &ref->pointer, "%.*s must begin with #: "
+                                   "no other document is read, all that is "
+                                   "referred to must be in \"$defs\" here",
                                    (int) quoted.len, quoted.data);
     }
 
-    if (evs_schema_uri_decode(&fragment) == NGX_OK) {
-        ref->rule->nodes[0] = evs_schema_target(b, base, &fragment);
+    rc = evs_schema_decode(b->pool, ref->rule->value, &pointer);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
-    if (ref->rule->nodes[0] == NULL) {
-        return evs_schema_error_at(b, &ref->pointer, "there is no schema at "
-                                   "%.*s", (int) quoted.len, quoted.data);
+    for (node = b->nodes; rc == NGX_OK && node != NULL; node = node->next) {
+
+        if (node->pointer.len == pointer.len
+            && ngx_memcmp(node->pointer.data, pointer.data, pointer.len) == 0)
+        {
+            ref->rule->nodes[0] = node;
+            return NGX_OK;
+        }
     }
 
-    return NGX_OK;
+    return evs_schema_error_at(b, &ref->pointer, "there is no schema at %.*s",
+                               (int) quoted.len, quoted.data);
 }
 
 
-/* A fragment is empty, a JSON pointer, or an anchor. */
+/* What is behind the #, without %xx.  NGX_DECLINED: it is malformed. */
 
-static evs_schema_node_t *
-evs_schema_target(const evs_schema_build_t *b, const evs_schema_base_t *base,
-    const ngx_str_t *fragment)
+static ngx_int_t
+evs_schema_decode(ngx_pool_t *pool, const json_t *ref, ngx_str_t *pointer)
 {
-    size_t              len;
-    evs_schema_node_t  *node;
+    u_char     *p, *last;
+    ngx_int_t   n;
 
-    len = base->pointer.len;
+    p = (u_char *) json_string_value(ref) + 1;
+    last = p + json_string_length(ref) - 1;
 
-    for (node = b->nodes; node != NULL; node = node->next) {
+    pointer->len = 0;
+    pointer->data = ngx_pnalloc(pool, json_string_length(ref));
 
-        if (fragment->len != 0 && fragment->data[0] != '/') {
-
-            if (node->base == base
-                && evs_schema_str_equal(&node->anchor, fragment))
-            {
-                return node;
-            }
-
-            continue;
-        }
-
-        if (node->pointer.len == len + fragment->len
-            && ngx_memcmp(node->pointer.data, base->pointer.data, len) == 0
-            && ngx_memcmp(node->pointer.data + len, fragment->data,
-                          fragment->len)
-               == 0)
-        {
-            return node;
-        }
+    if (pointer->data == NULL) {
+        return NGX_ERROR;
     }
 
-    return NULL;
+    while (p < last) {
+        n = *p++;
+
+        if (n == '%') {
+            n = (last - p < 2) ? NGX_ERROR : ngx_hextoi(p, 2);
+
+            if (n == NGX_ERROR) {
+                return NGX_DECLINED;
+            }
+
+            p += 2;
+        }
+
+        pointer->data[pointer->len++] = (u_char) n;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -322,13 +175,4 @@ evs_schema_measure(evs_schema_build_t *b, evs_schema_node_t *node,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-evs_schema_str_equal(const ngx_str_t *one, const ngx_str_t *two)
-{
-    return one->len == two->len
-           && (one->len == 0
-               || ngx_memcmp(one->data, two->data, one->len) == 0);
 }

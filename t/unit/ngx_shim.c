@@ -200,3 +200,22 @@ ngx_hex_dump(u_char *dst, u_char *src, size_t len)
 
     return dst;
 }
+
+
+ngx_int_t
+ngx_hextoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    for (value = 0; n-- > 0; line++) {
+
+        if (!isxdigit(*line)) {
+            return NGX_ERROR;
+        }
+
+        value = value * 16
+                + (isdigit(*line) ? *line - '0' : (*line | 0x20) - 'a' + 10);
+    }
+
+    return value;
+}

@@ -231,26 +231,24 @@ static const error_case_t  error_cases[] = {
     { "{\"allOf\":[]}", "/allOf", "at least one schema" },
     { "{\"pattern\":\"(\"}", "/pattern", "is not a regular expression" },
     { "{\"patternProperties\":{\"a/[\":true}}", "/patternProperties/a~1[",
-      "a ] is missing" },
+      "missing terminating ] for character class, at byte 3" },
 
     { "{\"$ref\":\"#/$defs/a\"}", "/$ref", "no schema at \"#/$defs/a\"" },
     { "{\"$ref\":\"#a\"}", "/$ref", "no schema at \"#a\"" },
+    { "{\"$defs\":{\"a/b%\":{}},\"$ref\":\"#/$defs/a~1b%25\"}", NULL, NULL },
+    { "{\"$defs\":{\"J\":{}},\"$ref\":\"#/%24defs/%4a\"}", NULL, NULL },
+    { "{\"$ref\":\"#/%2\"}", "/$ref", "no schema at" },
     { "{\"$ref\":\"#/%zz\"}", "/$ref", "no schema at" },
-    { "{\"$ref\":\"other.json\"}", "/$ref", "leaves this document" },
+    { "{\"$ref\":\"other.json\"}", "/$ref", "must begin with #" },
     { "{\"$ref\":\"http://a.example/b#/c\"}", "/$ref",
-      "leaves this document" },
+      "must begin with #" },
+    { "{\"$ref\":\"\"}", "/$ref", "must begin with #" },
     { "{\"properties\":{\"a\":{\"$ref\":\"#/properties\"}}}",
       "/properties/a/$ref", "no schema at" },
     { "{\"enum\":[{}],\"properties\":{\"a\":{\"$ref\":\"#/enum/0\"}}}",
       "/properties/a/$ref", "no schema at" },
-    { "{\"$id\":\"#a\"}", "", "no fragment" },
-    { "{\"$defs\":{\"a\":{\"$id\":\"x\"},\"b\":{\"$id\":\"./y/../x\"}}}",
-      "/$defs/b", "another one" },
-    { "{\"$anchor\":\"1a\"}", "", "must be a letter" },
-    { "{\"$anchor\":\"a\",\"not\":{\"$anchor\":\"a\"}}", "/not",
-      "another one" },
-    { "{\"$anchor\":\"a\",\"not\":{\"$id\":\"b\",\"$anchor\":\"a\"}}", NULL,
-      NULL },
+    { "{\"not\":{\"$id\":\"a\"}}", "/not/$id", "but at the root" },
+    { "{\"$anchor\":\"a\"}", "/$anchor", "use \"$defs\"" },
 
     { "{\"$ref\":\"#\"}", "", "leads back to itself" },
     { "{\"$defs\":{\"a\":{\"anyOf\":[{\"not\":{\"if\":true,\"else\":"
@@ -272,85 +270,42 @@ static const pattern_case_t  pattern_cases[] = {
     { "^abc$", "abc", "abc\n", NULL },
     { "b", "abc", "ac", NULL },
     { "", "", NULL, NULL },
-    { "^a.c$", "a\xf0\x9f\x98\x80" "c", "a\xe2\x80\xa8" "c", NULL },
-    { "^.$", "\x0b", "\r", NULL },
-    { "^\\s$", "\xef\xbb\xbf", "\xe1\xa0\x8e", NULL },
-    { "^\\S$", "\xe1\xa0\x8e", "\xc2\xa0", NULL },
-    { "^[\\s]$", "\xe2\x80\x87", "x", NULL },
-    { "^[^\\S]$", "\xc2\xa0", "x", NULL },
-    { "^[\\S\\n]+$", "a\n", "a b", NULL },
+    { "^a.c$", "a\xf0\x9f\x98\x80" "c", "a\nc", NULL },
+    { "^.$", "\r", "\n", NULL },
+    { "^[\\s]$", " ", "\xc2\xa0", NULL },
     { "^\\d$", "7", "\xd9\xa3", NULL },
     { "^\\w+$", "aB_9", "\xc3\xa9", NULL },
     { "\\bx\\b", "a x", "ax", NULL },
-    { "^\\t\\n\\v\\f\\r$", "\t\n\x0b\f\r", "\t\n\n\f\r", NULL },
-    { "^\\cJ\\x41\\u0042\\u{43}\\u{1F600}$",
-      "\nABC\xf0\x9f\x98\x80", NULL, NULL },
-    { "^\\ud83d\\ude00$", "\xf0\x9f\x98\x80", NULL, NULL },
-    { "^[\\ud83d\\ude00-\\u{1f602}]$", "\xf0\x9f\x98\x81", "x", NULL },
+    { "^\\x41\\u0042\\t$", "AB\t", "xu\t", NULL },
+    { "^[^\\u00e9]$", "e", "\xc3\xa9", NULL },
     { "^(a)\\1$", "aa", "a1", NULL },
     { "^(?<n>a)\\k<n>$", "aa", "ab", NULL },
     { "^(?:(a)|b)\\1$", "b", "a", NULL },
-    { "^(?=ab)a(?!c)", "ab", "ac", NULL },
     { "(?<=a)b(?<!c)", "ab", "cb", NULL },
     { "^a{2}b{1,}c{0,1}$", "aabb", "ab", NULL },
-    { "^a+?b*?c??$", "aab", "b", NULL },
-    { "^{$", "{", NULL, NULL },
     { "^a{,2}$", "a{,2}", "aa", NULL },
-    { "^a{x}]}$", "a{x}]}", NULL, NULL },
-    { "^\\-\\/\\_\\#\\ \\\"$", "-/_# \"", NULL, NULL },
     { "^[]$", NULL, "]", NULL },
     { "^[^]$", "\n", "", NULL },
-    { "^[[a]$", "[", "b", NULL },
-    { "^[[:alpha:]]$", ":]", "x", NULL },
-    { "^[\\w-]+$", "a-b", "a.b", NULL },
-    { "^[\\w-.]+$", "a-.", "+", NULL },
-    { "^[\\s-a]+$", " -a", "\xf0\x90\x80\x80", NULL },
-    { "^[a-\\d]+$", "a-1", "b", NULL },
-    { "^[a^\\b\\]-]+$", "a^\b]-", "b", NULL },
-    { "^[+-]?\\d+$", "-1", "1-", NULL },
-    { "^# a$", "# a", NULL, NULL },
-    { "^\\p{L}\\p{Lu}\\p{Letter}$", "aA\xc3\xa9", "a1b", NULL },
-    { "^\\P{gc=Decimal_Number}$", "a", "1", NULL },
-    { "^[\\p{Script=Greek}]$", "\xce\xb1", "a", NULL },
-    { "^\\p{scx=Cyrl}$", "\xd0\x96", "a", NULL },
+    { "^\\p{L}\\p{Lu}$", "aA", "a1", NULL },
+    { "^[\\p{Greek}]$", "\xce\xb1", "a", NULL },
     { "^[^@\\s]+@[^@\\s]+\\.[a-z]{2,}$", "a@b.cd", "a@b", NULL },
 
-    { "\\", NULL, NULL, "behind the last \\" },
-    { "\\A", NULL, NULL, "\\A is unknown" },
-    { "a\\Z", NULL, NULL, "\\Z is unknown" },
-    { "\\Qa", NULL, NULL, "\\Q is unknown" },
-    { "[\\h]", NULL, NULL, "\\h is unknown" },
-    { "[\\B]", NULL, NULL, "\\B has no meaning" },
-    { "[\\1]", NULL, NULL, "\\1 has no meaning" },
-    { "\\01", NULL, NULL, "followed by a digit" },
+    /* what PCRE knows beyond JavaScript */
+    { "^(?i)a$", "A", "b", NULL },
+    { "^(?>a+)b$", "aab", "aa", NULL },
+    { "^[[:alpha:]]$", "x", ":]", NULL },
+    { "^(\\((?:[^()]|(?1))*\\))$", "(a(b)())", "(a", NULL },
+
+    { "\\", NULL, NULL, "end of pattern, at byte 1" },
+    { "a\\C", NULL, NULL, "\\C is disabled" },
     { "\\2", NULL, NULL, "subpattern" },
-    { "\\ka", NULL, NULL, "needs a <name>" },
-    { "\\xg0", NULL, NULL, "two hex digits" },
-    { "\\x4", NULL, NULL, "two hex digits" },
-    { "\\u12", NULL, NULL, "four hex digits" },
-    { "\\ud83d", NULL, NULL, "four hex digits" },
-    { "\\ude00", NULL, NULL, "four hex digits" },
-    { "\\ud83d\\u0041", NULL, NULL, "four hex digits" },
-    { "\\u{110000}", NULL, NULL, "four hex digits" },
-    { "\\u{}", NULL, NULL, "four hex digits" },
-    { "\\u{41", NULL, NULL, "four hex digits" },
-    { "\\c1", NULL, NULL, "needs a letter" },
-    { "\\pL", NULL, NULL, "{a property}" },
-    { "\\p{Nonsense}", NULL, NULL, "property" },
-    { "\\p{Age=1}", NULL, NULL, "General_Category=" },
-    { "(?i)a", NULL, NULL, "a group begins" },
-    { "(?>a)", NULL, NULL, "a group begins" },
-    { "(?#a)", NULL, NULL, "a group begins" },
-    { "(?R)", NULL, NULL, "a group begins" },
-    { "(*UTF)a", NULL, NULL, "nothing to repeat" },
-    { "a++", NULL, NULL, "nothing to repeat" },
-    { "a{1}{2}", NULL, NULL, "nothing to repeat" },
-    { "a???", NULL, NULL, "nothing to repeat" },
+    { "\\ud83d", NULL, NULL, "disallowed Unicode code point" },
+    { "\\p{Letter}", NULL, NULL, "unknown property" },
     { "*", NULL, NULL, "quantifier" },
     { "(a", NULL, NULL, "parenthesis" },
     { "a)", NULL, NULL, "parenthesis" },
     { "[b-a]", NULL, NULL, "range" },
-    { "[a", NULL, NULL, "a ] is missing" },
+    { "[a", NULL, NULL, "missing terminating ]" },
     { "(?<a", NULL, NULL, "subpattern name" },
     { "(?<=a*)b", NULL, NULL, "lookbehind" }
 };
@@ -649,72 +604,6 @@ test_numbers(void **state)
 }
 
 
-/* Names in $id and $ref, as RFC 3986 resolves them (section 5.4). */
-
-static void
-test_uris(void **state)
-{
-    char                  text[512];
-    size_t                i;
-    json_t               *json;
-    ngx_pool_t           *pool;
-    evs_schema_t         *schema;
-    evs_schema_error_t    err;
-
-    static const struct {
-        const char  *ref;
-        const char  *uri;
-    } cases[] = {
-        { "g:h", "g:h" },
-        { "g", "http://a/b/c/g" },
-        { "./g", "http://a/b/c/g" },
-        { "g/", "http://a/b/c/g/" },
-        { "/g", "http://a/g" },
-        { "//g", "http://g" },
-        { "?y", "http://a/b/c/d;p?y" },
-        { "g?y", "http://a/b/c/g?y" },
-        { ";x", "http://a/b/c/;x" },
-        { "", "http://a/b/c/d;p?q" },
-        { ".", "http://a/b/c/" },
-        { "..", "http://a/b/" },
-        { "../g", "http://a/b/g" },
-        { "../..", "http://a/" },
-        { "../../g", "http://a/g" },
-        { "../../../g", "http://a/g" },
-        { "/./g", "http://a/g" },
-        { "/../g", "http://a/g" },
-        { "g.", "http://a/b/c/g." },
-        { "..g", "http://a/b/c/..g" },
-        { "./g/.", "http://a/b/c/g/" },
-        { "g/../h", "http://a/b/c/h" },
-        { "g;x=1/../y", "http://a/b/c/y" },
-        { "g?y/../x", "http://a/b/c/g?y/../x" },
-        { "http:g", "http:g" }
-    };
-
-    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        pool = ngx_create_pool(4096, NULL);
-
-        (void) snprintf(text, sizeof(text),
-                        "{\"$id\":\"http://a/b/c/d;p?q\",\"$defs\":{\"a\":"
-                        "{\"$id\":\"%s\"}},\"not\":{\"$ref\":\"%s\"}}",
-                        cases[i].uri, cases[i].ref);
-
-        json = load(text);
-        schema = evs_schema_compile(pool, json, &err);
-
-        /* only the empty one is that of the root itself */
-
-        if ((schema == NULL) != (cases[i].ref[0] == '\0')) {
-            fail_msg("%s: %.*s", text, (int) err.text.len, err.text.data);
-        }
-
-        json_decref(json);
-        ngx_destroy_pool(pool);
-    }
-}
-
-
 /* Faults, their texts and their pointers have a bound. */
 
 static void
@@ -951,8 +840,8 @@ test_memory(void **state)
     evs_schema_faults_t   faults;
 
     static const char  text[] =
-        "{\"$id\":\"http://a/b\",\"$defs\":{\"c\":{\"$anchor\":\"d\"}},"
-        "\"type\":[\"object\"],\"properties\":{\"a\":{\"$ref\":\"#d\","
+        "{\"$id\":\"http://a/b\",\"$defs\":{\"c\":{\"minimum\":1}},"
+        "\"type\":[\"object\"],\"properties\":{\"a\":{\"$ref\":\"#/$defs/c\","
         "\"anyOf\":[{\"type\":\"null\"},{\"required\":[\"x\"]}]},"
         "\"b\":{\"uniqueItems\":true,\"items\":{\"pattern\":\"^a\"},"
         "\"prefixItems\":[true],\"contains\":{\"const\":1}}},"
@@ -1018,7 +907,6 @@ main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_uris),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_costs),
         cmocka_unit_test(test_shared),

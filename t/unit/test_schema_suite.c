@@ -41,6 +41,11 @@ typedef struct {
     ngx_uint_t          refused;
     ngx_uint_t          other;
     ngx_uint_t          failed;
+
+    /* of these, those in files that are not an exception as a whole */
+    ngx_uint_t          named;
+    ngx_uint_t          right;
+
     suite_exception_t  *exceptions;
     const char         *file;
     json_t           *(*rewrite)(json_t *schema);
@@ -56,6 +61,11 @@ static json_t *suite_modern(json_t *schema);
 #define NO_META         "the meta-schema is another document"
 #define NO_UNKNOWN      "an unknown keyword is refused, so that nobody "      \
                         "believes in a check that isn't made"
+#define NO_ID           "$id is supported at the root only, and $anchor not"
+#define NO_URI          "a reference by a URI of the document itself is "      \
+                        "refused"
+#define NO_PROPERTY     "PCRE2 does not know the long names of categories"
+#define NO_SPACE        "to PCRE2 \\s is white space of ASCII"
 #define NO_DIALECT      "another dialect than 2020-12 is refused"
 
 static suite_exception_t  suite_2020[] = {
@@ -76,6 +86,33 @@ static suite_exception_t  suite_2020[] = {
       0 },
     { "ref.json", "ref creates new scope", NULL, NO_UNEVALUATED, 0 },
     { "ref.json", "remote ref", NULL, NO_META, 0 },
+    { "anchor.json", NULL, NULL, NO_ID, 0 },
+    { "optional/anchor.json", NULL, NULL, NO_ID, 0 },
+    { "optional/id.json", NULL, NULL, NO_ID, 0 },
+    { "ref.json", "Recursive references between schemas", NULL, NO_ID, 0 },
+    { "ref.json", "refs with relative uris", NULL, NO_ID, 0 },
+    { "ref.json", "relative refs with absolute", NULL, NO_ID, 0 },
+    { "ref.json", "$id must be resolved", NULL, NO_ID, 0 },
+    { "ref.json", "order of evaluation", NULL, NO_ID, 0 },
+    { "ref.json", "URN base URI with URN and anchor", NULL, NO_ID, 0 },
+    { "ref.json", "URN ref with nested", NULL, NO_ID, 0 },
+    { "ref.json", "ref to ", NULL, NO_ID, 0 },
+    { "ref.json", "ref with absolute-path", NULL, NO_ID, 0 },
+    { "ref.json", "simple URN base URI with $ref", NULL, NO_URI, 0 },
+    { "ref.json", "URN base URI with URN and JSON", NULL, NO_URI, 0 },
+    { "pattern.json", "pattern with Unicode property", NULL, NO_PROPERTY, 0 },
+    { "patternProperties.json", "patternProperties with Unicode property",
+      NULL, NO_PROPERTY, 0 },
+    { "optional/ecmascript-regex.json", "patterns always use unicode", NULL,
+      NO_PROPERTY, 0 },
+    { "optional/ecmascript-regex.json", "pattern with non-ASCII", NULL,
+      NO_PROPERTY, 0 },
+    { "optional/ecmascript-regex.json", "patternProperties with non-ASCII",
+      NULL, NO_PROPERTY, 0 },
+    { "optional/ecmascript-regex.json", "ECMA 262 \\s matches", "", NO_SPACE,
+      0 },
+    { "optional/ecmascript-regex.json", "ECMA 262 \\S matches", "", NO_SPACE,
+      0 },
     { NULL, NULL, NULL, NULL, 0 }
 };
 
@@ -84,6 +121,7 @@ static suite_exception_t  suite_draft7[] = {
     { "definitions.json", NULL, NULL, NO_META, 0 },
     { "ref.json", "remote ref", NULL, NO_META, 0 },
     { "ref.json", "escaped pointer ref", NULL, NO_UNKNOWN, 0 },
+    { "ref.json", "Recursive references between schemas", NULL, NO_ID, 0 },
     { "optional/content.json", NULL, "",
       "content is an annotation since 2019-09", 0 },
     { "optional/ecmascript-regex.json", "ECMA 262 regex non-compliance", "",
@@ -208,9 +246,11 @@ suite_group(suite_t *suite, json_t *item)
 static void
 suite_file(suite_t *suite, const char *path)
 {
-    json_t        *groups;
-    size_t         i;
-    json_error_t   error;
+    json_t                   *groups;
+    size_t                    i;
+    ngx_uint_t                total, passed;
+    json_error_t              error;
+    const suite_exception_t  *e;
 
     groups = json_load_file(path, JSON_ALLOW_NUL, &error);
 
@@ -225,11 +265,25 @@ suite_file(suite_t *suite, const char *path)
         fail_msg("%s: %s", path, error.text);
     }
 
+    total = suite->total;
+    passed = suite->passed;
+
     for (i = 0; i < json_array_size(groups); i++) {
         suite_group(suite, json_array_get(groups, i));
     }
 
     json_decref(groups);
+
+    for (e = suite->exceptions; e->file != NULL; e++) {
+        if (e->group == NULL && e->test == NULL
+            && strcmp(e->file, suite->file) == 0)
+        {
+            return;
+        }
+    }
+
+    suite->named += suite->total - total;
+    suite->right += suite->passed - passed;
 }
 
 
@@ -282,6 +336,8 @@ suite_end(const suite_t *suite, const char *name)
            "judged otherwise\n", name, (unsigned long) suite->passed,
            (unsigned long) suite->total, (unsigned long) suite->refused,
            (unsigned long) suite->other);
+    printf("# %s: of what is supported %lu of %lu\n", name,
+           (unsigned long) suite->right, (unsigned long) suite->named);
 
     assert_true(suite->total > 0);
     assert_int_equal(suite->failed, 0);
@@ -466,12 +522,6 @@ suite_modern_keyword(json_t *new, json_t *schema, const char *name,
         if (json_is_array(json_object_get(schema, "items"))) {
             json_object_set_new(new, "items", suite_modern(value));
         }
-
-    } else if (strcmp(name, "$id") == 0
-               && json_string_value(value)[0] == '#')
-    {
-        json_object_set_new(new, "$anchor",
-                            json_string(json_string_value(value) + 1));
 
     } else {
         json_object_set(new, name, value);
