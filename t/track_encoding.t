@@ -123,7 +123,8 @@ my $text = fields();
 
 ok_stored(post($_, packed('gzip', $text)), $_)
     for qw(gzip GZIP x-gzip X-Gzip);
-ok_stored(post($_, packed('zlib', $text)), "$_, of zlib") for qw(deflate Deflate);
+ok_stored(post($_, packed('zlib', $text)), "$_, of zlib")
+    for qw(deflate Deflate);
 ok_stored(post('deflate', packed('raw', $text)), 'deflate, raw');
 ok_stored(post('identity', $text), 'identity');
 
@@ -199,7 +200,8 @@ for my $at (0 .. 3, length($gzip) - 8 .. length($gzip) - 1) {
 
     substr($changed, $at, 1) ^= "\xff";
 
-    ok_refused(post('gzip', $changed), $broken, "gzip: byte $at is another one");
+    ok_refused(post('gzip', $changed), $broken,
+        "gzip: byte $at is another one");
 }
 
 ok_refused(post('gzip', $text), $broken, 'gzip: a text');

@@ -146,13 +146,15 @@ ok_next();
 my $type = 'the Content-Type must be application/json';
 
 ok_stored(track($http, fields(), type => $_), "Content-Type: $_")
-    for 'application/json', 'Application/JSON', 'application/json;charset=utf-8',
-    'application/json ; charset="UTF-8"', "application/json\t;";
+    for 'application/json', 'Application/JSON',
+    'application/json;charset=utf-8', "application/json\t;",
+    'application/json ; charset="UTF-8"';
 
-for my $wrong (undef, '', 'json', 'text/json', 'text/plain', 'application/jsonx',
-    'application/json-seq', 'application/json+x', 'application/problem+json',
-    'application', 'application/json, text/plain', '*/*',
-    'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x')
+for my $wrong (undef, '', 'json', 'text/json', 'text/plain',
+    'application/jsonx', 'application/json-seq', 'application/json+x',
+    'application/problem+json', 'application', 'application/json, text/plain',
+    '*/*', 'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x')
 {
     ok_problem(track($http, fields(), type => $wrong), 415,
         'Unsupported Media Type', $type, 'Content-Type: ' . ($wrong // 'none'));
@@ -209,7 +211,8 @@ is(track($http, '', method => 'OPTIONS', headers => [ $origin ],
 
 # no body at all
 
-my $empty = '{"detail":"JSON parse error - Expecting a value: line 1 column 1"}';
+my $empty = '{"detail":"JSON parse error - Expecting a value: line 1 '
+    . 'column 1"}';
 
 for my $body (undef, '') {
     is(track($http, $body)->body, $empty, 'no body, is no event');
@@ -231,7 +234,8 @@ my $chunked = [ 'Transfer-Encoding: chunked' ];
 my $many    = join(',', (fields()) x 2000);
 my $shown   = join(',', (shown()) x 2000);
 
-ok_stored(track($http, chunked(fields(), 1000), headers => $chunked), 'a chunk');
+ok_stored(track($http, chunked(fields(), 1000), headers => $chunked),
+    'a chunk');
 ok_stored(track($http, chunked(fields(), 1, ';a=b'), headers => $chunked),
     'a chunk for each byte');
 
@@ -243,7 +247,7 @@ for my $path (qw(/api/v1/events/ /buffer /single /file)) {
     ok_stored(track($http, fields(), path => $path), "$path: one");
 }
 
-is(join(' ', grep { -f } glob($nginx->dir . '/tmp/*')), '',
+ok((wait_for { !grep { -f } glob($nginx->dir . '/tmp/*') }),
     'no file of a body is left');
 
 # in pieces with pauses
@@ -278,6 +282,7 @@ my $old = $nginx->connect;
 $old->send(track_bytes($old, fields()) =~ s/HTTP\/1.1/HTTP\/1.0/r);
 ok_stored($old->response, 'HTTP/1.0');
 ok($old->eof, 'and the end');
+$old->close;
 
 # too much; nginx's own pages
 
@@ -292,8 +297,8 @@ is(track($nginx, "zz\r\n", headers => $chunked)->status, 400, 'no chunk');
 
 # HTTP/2
 
-for my $case ([ fields(), shown() . ' 201' ], [ '{}', qr/^\{"session_id".* 400$/ ],
-    [ "[$many]", "[$shown] 201" ])
+for my $case ([ fields(), shown() . ' 201' ],
+    [ '{}', qr/^\{"session_id".* 400$/ ], [ "[$many]", "[$shown] 201" ])
 {
     my ($sent, $reply) = @$case;
     my $file = $t->dir . '/body';
@@ -302,9 +307,10 @@ for my $case ([ fields(), shown() . ' 201' ], [ '{}', qr/^\{"session_id".* 400$/
     print {$out} $sent;
     close($out);
 
-    my $got = qx(curl -s --noproxy '*' --http2-prior-knowledge -w ' %{http_code}' \\
-        -H 'Content-Type: application/json' -H 'application: ${\APP}' \\
-        --data-binary '\@$file' http://127.0.0.1:$h2/);
+    my $got = qx(curl -s --noproxy '*' --http2-prior-knowledge \\
+        -w ' %{http_code}' -H 'Content-Type: application/json' \\
+        -H 'application: ${\APP}' --data-binary '\@$file' \\
+        http://127.0.0.1:$h2/);
 
     ok(ref($reply) ? $got =~ $reply : $got eq $reply, 'HTTP/2')
         or diag(substr($got, 0, 300));
