@@ -155,7 +155,8 @@ END
     my $log = ($nginx->log . EventSession::Redis::slurp($nginx->dir
         . '/access.log')) =~ s/\?application=\S+//gr;
 
-    like($log, qr/client is of no trusted application/, 'the log tells of some');
+    like($log, qr/client is of no trusted application/,
+        'the log tells of some');
 
     for my $uuid ($app, $plain, $other, $wrong) {
         unlike($log, qr/\Q$uuid\E/i, 'no UUID in a log');
