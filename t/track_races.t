@@ -140,7 +140,8 @@ sub ok_kept {
     is(scalar(grep { !$seen{$_} } keys(%acked)), 0,
         "$what: all of " . keys(%acked) . ' acknowledged are there');
     is(scalar(grep { $seen{$_} != 1 } keys(%seen)), 0, "$what: once");
-    is(scalar(grep { !exists $begun{$_} } keys(%seen)), 0, "$what: and no others");
+    is(scalar(grep { !exists $begun{$_} } keys(%seen)), 0,
+        "$what: and no others");
     is(scalar(grep { ($by{$_} // '') ne $begun{$_} } keys(%seen)), 0,
         "$what: by their applications");
 }
