@@ -12,14 +12,16 @@
 #   make bench     the benchmark
 #   make bench-feed   the fan-out of the feed, beside nchan's
 #                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
+#   make bench-track  POST of events, beside nginx with Lua
+#                  RATES="1000 max" DURATION=10 CONNECTIONS=100 WS_RATE=5000
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench bench-feed lint clean build unit unit-built fuzz deps \
-    nginx FORCE
+.PHONY: run test bench bench-feed bench-track lint clean build unit \
+    unit-built fuzz deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -236,6 +238,11 @@ bench-feed:
 	@mkdir -p $(DIR)/bench
 	@gcc -O3 -std=gnu99 -o $(DIR)/bench/feed_client bench/feed_client.c
 	@$(ENV) bench/feed $(DIR)/bench/feed_client
+
+bench-track:
+	@tools/deps bench
+	@+$(MAKE) -s --no-print-directory $(MODULE)
+	@$(ENV) bench/track
 
 deps:
 	@tools/deps run test lint
