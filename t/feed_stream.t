@@ -139,7 +139,7 @@ done_testing();
 sub begin {
     my ($what, %options) = @_;
 
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
 
     my $nginx = $t->nginx(
         redis   => $redis,

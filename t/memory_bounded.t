@@ -30,7 +30,7 @@ done_testing();
 sub flood {
     my ($what, %options) = @_;
 
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
 
     my $nginx = $t->nginx(
         redis         => $redis,
@@ -49,7 +49,6 @@ sub flood {
     my $before = $nginx->rss($pid);
 
     for my $failure (qw(frozen away)) {
-        $load->run_until(sub { $redis->synced });
         $failure eq 'frozen' ? $redis->freeze : $redis->kill9;
 
         ok(stand_still($load), "$what: clients are held back by a Redis that "

@@ -78,7 +78,7 @@ sub impatient {
 sub start {
     my ($options, $http) = @_;
 
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
 
     my $nginx = $t->nginx(redis => $redis, redis_options => $options,
         http => $http, workers => 2);

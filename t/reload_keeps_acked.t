@@ -13,7 +13,7 @@ use EventSession::Load;
 use Test::More;
 
 my $t     = EventSession->new;
-my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+my $redis = $t->redis(appendonly => 'yes');
 my $nginx = $t->nginx(redis => $redis, workers => 2);
 my $load  = EventSession::Load->new($nginx, clients => 50, resending => 50);
 

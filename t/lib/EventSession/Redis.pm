@@ -12,7 +12,6 @@ package EventSession::Redis;
 #     $redis->cli('ZCARD', 'es:{…}');      # its reply; dies on an error
 #     $redis->restart;  $redis->stop;  $redis->kill9;  $redis->start_again;
 #     $redis->freeze;   $redis->thaw;      # SIGSTOP, SIGCONT
-#     $redis->synced;                      # a kill -9 now would lose nothing
 #     $redis->start_again(loading => 1);   # returns while it still loads
 #
 # By default it keeps everything in memory and evicts nothing.  A reply is a
@@ -40,9 +39,14 @@ sub start {
         $self->{port} = $tcp > 1 ? $tcp : free_port();
     }
 
+    # Without fsync each command is in the kernel before it is answered, so a
+    # kill -9 of Redis loses nothing.  With "everysec" Redis answers before it
+    # has written while an fsync is slow, and what a kill loses then is its own.
+
     $self->{options} = {
         save               => '""',
         appendonly         => 'no',
+        appendfsync        => 'no',
         'maxmemory-policy' => 'noeviction',
         %options,
         port               => $self->{port} // 0,
@@ -180,19 +184,6 @@ sub restart {
 
 sub freeze { $_[0]{process}->signal('STOP') }
 sub thaw   { $_[0]{process}->signal('CONT') }
-
-
-# With "appendfsync everysec" Redis answers without having written as long as
-# an fsync, at the begin of each second, is under way: what a kill then loses
-# is Redis' own.  True when that isn't so now.
-
-sub synced {
-    my ($self) = @_;
-
-    return 0 if abs(time() - int(time()) - 0.5) > 0.2;
-
-    return $self->cli('INFO', 'persistence') =~ /aof_pending_bio_fsync:0/;
-}
 
 
 # A Redis is left behind with its last reference: none at the end of a test.
