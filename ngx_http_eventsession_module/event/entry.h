@@ -36,10 +36,14 @@ typedef struct {
     evs_timestamp_t    timestamp;
 
     ngx_str_t          name;     /* the inside of a JSON string, canonically
-                                    escaped; EVENT only */
+                                    escaped; EVENT only; data == NULL: none
+                                    was sent, as batches may do */
     ngx_str_t          id;       /* decoded; data == NULL: none was sent */
     ngx_str_t          category; /* as name; data == NULL: none was sent */
     ngx_str_t          data;     /* compact strict JSON; data == NULL: none */
+    ngx_str_t          session;  /* canonical, of an event that is kept with
+                                    those of other sessions; data == NULL:
+                                    none */
 
     ngx_str_t          application;   /* who sent it: plain ASCII without " and
                                          \; data == NULL: nobody was asked */

@@ -31,6 +31,7 @@ static ngx_int_t evs_feed_entry_event(evs_feed_entry_t *entry, size_t len,
     evs_feed_event_t *event);
 static ngx_uint_t evs_feed_safe_string(const ngx_str_t *text);
 static ngx_uint_t evs_feed_safe_more(const ngx_str_t *text);
+static u_char *evs_feed_string(u_char *p, const ngx_str_t *text);
 static u_char *evs_feed_event_id(u_char *p, const evs_member_t *member);
 
 
@@ -136,9 +137,10 @@ evs_feed_entry_sid(evs_feed_entry_t *entry)
 
     p = evs_varint_read(entry->pos, entry->last, &len);
 
-    if (p == NULL || len == 0 || len > EVS_SID_MAX
+    if (p == NULL || len > EVS_SID_MAX
         || (uint64_t) (entry->last - p) < len
-        || evs_sid_parse(&sid, EVS_SID_ANY, p, (size_t) len) != NGX_OK)
+        || (len != 0
+            && evs_sid_parse(&sid, EVS_SID_ANY, p, (size_t) len) != NGX_OK))
     {
         return NGX_DECLINED;
     }
@@ -251,7 +253,7 @@ evs_feed_event_json_max(const evs_feed_event_t *event)
     /* a byte of an id takes at most six in JSON */
 
     return sizeof("{\"event_id\":\"\",\"event_timestamp\":\"\","
-                  "\"event_name\":\"\",\"session_id\":\"\","
+                  "\"event_name\":null,\"session_id\":null,"
                   "\"type\":\"SESSION_START\",\"application\":\"\"}")
            + 6 * EVS_FEED_ID_MAX + EVS_TIME_STRING_LEN + event->sid.len
            + event->member.name.len + event->member.application.len
@@ -274,17 +276,14 @@ evs_feed_event_json(u_char *p, const evs_feed_event_t *event)
     p = evs_feed_lit(p, "\",\"event_timestamp\":\"");
     p = evs_time_format(p, event->us, (event->us % 1000 == 0) ? 3 : 6);
 
-    if (member->type == EVS_ENTRY_EVENT) {
-        p = evs_feed_lit(p, "\",\"event_name\":\"");
-        p = ngx_cpymem(p, member->name.data, member->name.len);
-        p = evs_feed_lit(p, "\",\"session_id\":\"");
+    p = evs_feed_lit(p, "\",\"event_name\":");
+    p = evs_feed_string(p, (member->type != EVS_ENTRY_EVENT
+                            || member->nameless) ? NULL : &member->name);
 
-    } else {
-        p = evs_feed_lit(p, "\",\"event_name\":null,\"session_id\":\"");
-    }
+    p = evs_feed_lit(p, ",\"session_id\":");
+    p = evs_feed_string(p, event->sid.len ? &event->sid : NULL);
 
-    p = ngx_cpymem(p, event->sid.data, event->sid.len);
-    p = evs_feed_lit(p, "\",\"type\":\"");
+    p = evs_feed_lit(p, ",\"type\":\"");
     p = ngx_cpymem(p, type->data, type->len);
     *p++ = '"';
 
@@ -299,6 +298,23 @@ evs_feed_event_json(u_char *p, const evs_feed_event_t *event)
     }
 
     *p++ = '}';
+
+    return p;
+}
+
+
+/* Text that is the inside of a JSON string already; or null. */
+
+static u_char *
+evs_feed_string(u_char *p, const ngx_str_t *text)
+{
+    if (text == NULL) {
+        return evs_feed_lit(p, "null");
+    }
+
+    *p++ = '"';
+    p = ngx_cpymem(p, text->data, text->len);
+    *p++ = '"';
 
     return p;
 }

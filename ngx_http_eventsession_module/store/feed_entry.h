@@ -8,7 +8,8 @@
  *   varint   the number of this entry among those of its writer, from 1
  *
  *   then     each message:
- *              varint  the length of its session's id, and the id
+ *              varint  the length of its session's id, and the id; 0: of
+ *                      no session
  *              members as in the session's set (store/member.h), each behind
  *              a varint of its length; a length of 0 ends the message
  *
@@ -116,7 +117,8 @@ ngx_uint_t evs_feed_entry_last(const ngx_str_t *value);
  *      "category":"...","data":...}
  *
  * event_id is the client's id, or ours in hex; that of a SESSION_START or
- * SESSION_END, whose name is null, is its identity in hex.
+ * SESSION_END, whose name is null, is its identity in hex.  A batch's event
+ * has null for what it was sent without.
  */
 size_t evs_feed_event_json_max(const evs_feed_event_t *event);
 u_char *evs_feed_event_json(u_char *p, const evs_feed_event_t *event);

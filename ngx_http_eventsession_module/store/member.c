@@ -25,6 +25,7 @@
 #define EVS_MEMBER_TS_MASK      0x1f
 #define EVS_MEMBER_MORE         0x20
 #define EVS_MEMBER_APPLICATION  0x40
+#define EVS_MEMBER_NAMELESS     0x80
 
 /* digits that always fit a uint64_t */
 #define EVS_MEMBER_DIGITS       19
@@ -107,12 +108,18 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
 
     flags = 0;
 
-    if (entry->category.data != NULL || entry->data.data != NULL) {
+    if (entry->category.data != NULL || entry->data.data != NULL
+        || entry->session.data != NULL)
+    {
         flags |= EVS_MEMBER_MORE;
     }
 
     if (entry->application.data != NULL) {
         flags |= EVS_MEMBER_APPLICATION;
+    }
+
+    if (entry->name.data == NULL) {
+        flags |= EVS_MEMBER_NAMELESS;
     }
 
     p = evs_member_write_timestamp(p, &entry->timestamp.text, flags);
@@ -126,7 +133,9 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
         p = evs_varint_write(p, entry->name.len);
     }
 
-    p = ngx_cpymem(p, entry->name.data, entry->name.len);
+    if (!(flags & EVS_MEMBER_NAMELESS)) {
+        p = ngx_cpymem(p, entry->name.data, entry->name.len);
+    }
 
     return (flags & EVS_MEMBER_MORE) ? evs_member_write_more(p, entry) : p;
 }
@@ -215,6 +224,12 @@ evs_member_write_more(u_char *p, const evs_entry_t *entry)
     if (entry->data.data != NULL) {
         p = evs_member_lit(p, ",\"data\":");
         p = ngx_cpymem(p, entry->data.data, entry->data.len);
+    }
+
+    if (entry->session.data != NULL) {
+        p = evs_member_lit(p, ",\"session_id\":\"");
+        p = ngx_cpymem(p, entry->session.data, entry->session.len);
+        *p++ = '"';
     }
 
     return p;
@@ -310,6 +325,12 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
 
     member->name.data = p;
     member->name.len = len;
+    member->nameless = ((member->code & EVS_MEMBER_NAMELESS) != 0);
+
+    if (member->nameless && len != 0) {
+        return NGX_DECLINED;
+    }
+
     member->more.data = p + len;
     member->more.len = (size_t) (last - p) - len;
 
@@ -328,12 +349,6 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
     }
 
     member->code = *p++;
-
-    if (member->code & ~(EVS_MEMBER_TS_MASK|EVS_MEMBER_MORE
-                         |EVS_MEMBER_APPLICATION))
-    {
-        return NULL;
-    }
 
     len = member->code & EVS_MEMBER_TS_MASK;
 
@@ -483,6 +498,33 @@ evs_member_child(u_char *p, const evs_member_t *member)
     p = evs_member_lit(p, ",\"name\":\"");
     p = ngx_cpymem(p, member->name.data, member->name.len);
     *p++ = '"';
+    p = ngx_cpymem(p, member->more.data, member->more.len);
+    *p++ = '}';
+
+    return p;
+}
+
+
+size_t
+evs_member_batch_max(const evs_member_t *member)
+{
+    return sizeof("{\"timestamp\":,\"name\":\"\"}")
+           + EVS_MEMBER_NUMBER_MAX + member->text.len;
+}
+
+
+u_char *
+evs_member_batch(u_char *p, const evs_member_t *member)
+{
+    p = evs_member_lit(p, "{\"timestamp\":");
+    p = evs_member_timestamp(p, member);
+
+    if (!member->nameless) {
+        p = evs_member_lit(p, ",\"name\":\"");
+        p = ngx_cpymem(p, member->name.data, member->name.len);
+        *p++ = '"';
+    }
+
     p = ngx_cpymem(p, member->more.data, member->more.len);
     *p++ = '}';
 

@@ -21,10 +21,13 @@
  *            0x20       is added when the event has more than a name
  *            0x40       is added when its application is known: behind the
  *                       timestamp, a varint of its length and its name
+ *            0x80       is added when the event has no name, not even an
+ *                       empty one
  *
  *   then     of an EVENT, its name as the inside of a JSON string: all the
  *            rest; or, with 0x20, behind a varint of its length, and the rest
  *            is JSON as the tree shows it: ,"category":"...","data":...
+ *            and, outside of its session's set, ,"session_id":"..."
  *
  * A plain event with a name of n bytes and a timestamp in ms takes 18 + n.
  */
@@ -60,6 +63,7 @@ typedef struct {
     ngx_str_t          application;   /* or empty */
     ngx_str_t          name;
     ngx_str_t          more;      /* ,"category":"...","data":... or empty */
+    unsigned           nameless:1;   /* it has no name, which is empty then */
 } evs_member_t;
 
 
@@ -86,6 +90,14 @@ u_char *evs_member_timestamp(u_char *p, const evs_member_t *member);
 /* The member as a child in the tree, without a comma. */
 size_t evs_member_child_max(const evs_member_t *member);
 u_char *evs_member_child(u_char *p, const evs_member_t *member);
+
+/*
+ * The member as an entry of a batch, without a comma (contract, section 3):
+ * {"timestamp":...,"name":"...","category":"...","data":...,
+ * "session_id":"..."}, of which only the timestamp is always there.
+ */
+size_t evs_member_batch_max(const evs_member_t *member);
+u_char *evs_member_batch(u_char *p, const evs_member_t *member);
 
 
 #endif /* _EVS_MEMBER_H_INCLUDED_ */

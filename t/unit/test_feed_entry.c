@@ -42,7 +42,8 @@ static const feed_case_t  feed_cases[] = {
 
     { SID1,
       { EVS_ENTRY_START, { 1624422533303000, text_of("1624422533303") },
-        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
+        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL },
+        { 0, NULL } },
       "{\"event_id\":\"038005c56758100ad806017a3720c8b7"
       "\",\"event_timestamp\":\"2021-06-23T04:28:53.303Z\","
       "\"event_name\":null,\"session_id\":\"" SID1 "\","
@@ -51,7 +52,7 @@ static const feed_case_t  feed_cases[] = {
     { NULL,
       { EVS_ENTRY_EVENT, { 1000000, text_of("1") },
         text_of("a\\\"b\\\\\\n"), { 0, NULL }, { 0, NULL }, { 0, NULL },
-        { 0, NULL } },
+        { 0, NULL }, { 0, NULL } },
       "{\"event_id\":\"0102030405060708090a\","
       "\"event_timestamp\":\"1970-01-01T00:00:01.000Z\","
       "\"event_name\":\"a\\\"b\\\\\\n\",\"session_id\":\"" SID1 "\","
@@ -62,7 +63,7 @@ static const feed_case_t  feed_cases[] = {
         { 1624422533303001,
           text_of("\"2021-06-23T04:28:53.303001Z\"") },
         text_of("n"), text_of("x\"\\y"), text_of("k"),
-        text_of("[1,{\"a\":null}]"), { 0, NULL } },
+        text_of("[1,{\"a\":null}]"), { 0, NULL }, { 0, NULL } },
       "{\"event_id\":\"x\\\"\\\\y\","
       "\"event_timestamp\":\"2021-06-23T04:28:53.303001Z\","
       "\"event_name\":\"n\",\"session_id\":\"" SID2 "\",\"type\":\"EVENT\","
@@ -70,11 +71,31 @@ static const feed_case_t  feed_cases[] = {
 
     { NULL,
       { EVS_ENTRY_END, { 2000000, text_of("2") },
-        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL } },
+        { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL }, { 0, NULL },
+        { 0, NULL } },
       "{\"event_id\":\"0480000000001e84800102\","
       "\"event_timestamp\":\"1970-01-01T00:00:02.000Z\","
       "\"event_name\":null,\"session_id\":\"" SID2 "\","
-      "\"type\":\"SESSION_END\"}" }
+      "\"type\":\"SESSION_END\"}" },
+
+    /* of a batch: without a session, and without a name */
+
+    { "",
+      { EVS_ENTRY_EVENT, { 3000000, text_of("3") },
+        { 0, NULL }, { 0, NULL }, { 0, NULL }, text_of("12312"), { 0, NULL },
+        { 0, NULL } },
+      "{\"event_id\":\"0102030405060708090a\","
+      "\"event_timestamp\":\"1970-01-01T00:00:03.000Z\","
+      "\"event_name\":null,\"session_id\":null,\"type\":\"EVENT\","
+      "\"data\":12312}" },
+
+    { NULL,
+      { EVS_ENTRY_EVENT, { 4000000, text_of("4") },
+        { 0, (u_char *) "" }, { 0, NULL }, { 0, NULL }, { 0, NULL },
+        { 0, NULL }, { 0, NULL } },
+      "{\"event_id\":\"0102030405060708090a\","
+      "\"event_timestamp\":\"1970-01-01T00:00:04.000Z\","
+      "\"event_name\":\"\",\"session_id\":null,\"type\":\"EVENT\"}" }
 };
 
 #define FEED_CASES  (sizeof(feed_cases) / sizeof(feed_cases[0]))
@@ -96,8 +117,8 @@ static const feed_foreign_t  feed_foreign[] = {
       0 },
     { "a session with a line feed",
       text_of(HEAD "\x03s\nd\x0e" EVENT("n") "\x00"), 0 },
-    { "a session without a name", text_of(HEAD "\x00\x0e" EVENT("n") "\x00"),
-      0 },
+    { "a name where there is none, it says",
+      text_of(MESSAGE("\x0e", "\x01" ID "\x81\x05n")), 0 },
     { "a session that is too long for its message",
       text_of(HEAD "\x7fsid\x0e" EVENT("n") "\x00"), 0 },
     { "a length that overflows",

@@ -188,6 +188,11 @@ member_use(const ngx_str_t *text)
         buf = malloc(max);
         assert_true((size_t) (evs_member_child(buf, &member) - buf) <= max);
         free(buf);
+
+        max = evs_member_batch_max(&member);
+        buf = malloc(max);
+        assert_true((size_t) (evs_member_batch(buf, &member) - buf) <= max);
+        free(buf);
     }
 
     return NGX_OK;
@@ -316,6 +321,57 @@ test_golden(void **state)
 
         *evs_member_child(buf, &member) = '\0';
         assert_string_equal((char *) buf, golden[i].child);
+    }
+}
+
+
+/* What a batch's entry was sent without isn't there when it is read. */
+
+static void
+test_batch(void **state)
+{
+    size_t         i;
+    u_char         buf[256], *last;
+    ngx_str_t      text;
+    evs_entry_t    entry;
+    evs_member_t   member;
+
+    static const struct {
+        const char  *name;
+        const char  *data;
+        const char  *session;
+        const char  *json;
+    } batch[] = {
+        { NULL, NULL, NULL, "{\"timestamp\":1.50}" },
+        { NULL, "12312", NULL, "{\"timestamp\":1.50,\"data\":12312}" },
+        { "", NULL, NULL, "{\"timestamp\":1.50,\"name\":\"\"}" },
+        { NULL, NULL, "s", "{\"timestamp\":1.50,\"session_id\":\"s\"}" },
+        { "n\\\"", "null", "s", "{\"timestamp\":1.50,\"name\":\"n\\\"\","
+          "\"data\":null,\"session_id\":\"s\"}" }
+    };
+
+    for (i = 0; i < sizeof(batch) / sizeof(batch[0]); i++) {
+        ngx_memzero(&entry, sizeof(evs_entry_t));
+
+        entry.timestamp.us = 1500000;
+        member_str(&entry.timestamp.text, "1.50");
+        member_str(&entry.name, batch[i].name);
+        member_str(&entry.data, batch[i].data);
+        member_str(&entry.session, batch[i].session);
+
+        last = evs_member_write(buf, &entry, (u_char *) ID);
+        text.len = (size_t) (last - buf);
+        text.data = malloc(text.len);
+        memcpy(text.data, buf, text.len);
+
+        assert_int_equal(member_use(&text), NGX_OK);
+        assert_int_equal(evs_member_read(&member, &text), NGX_OK);
+        assert_int_equal(member.nameless, batch[i].name == NULL);
+
+        *evs_member_batch(buf, &member) = '\0';
+        assert_string_equal((char *) buf, batch[i].json);
+
+        free(text.data);
     }
 }
 
@@ -545,6 +601,7 @@ main(void)
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_batch),
         cmocka_unit_test(test_edges_sort),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_strangers),
