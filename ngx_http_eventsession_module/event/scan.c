@@ -29,8 +29,9 @@
 
 
 typedef enum {
-    EVS_SCAN_BEGIN = 0,
-    EVS_SCAN_ENTRIES,
+    EVS_SCAN_ENTRIES = 0,        /* of an array, behind its bracket */
+    EVS_SCAN_BEGIN,
+    EVS_SCAN_LINES,
     EVS_SCAN_DONE,
     EVS_SCAN_FAILED,
     EVS_SCAN_ABORTED
@@ -53,6 +54,9 @@ typedef struct {
 
 static ngx_int_t evs_scan_end(evs_scan_t *scan, ngx_int_t rc);
 static ngx_int_t evs_scan_step(evs_scan_t *scan);
+static ngx_int_t evs_scan_begin(evs_scan_t *scan);
+static ngx_int_t evs_scan_line(evs_scan_t *scan);
+static ngx_int_t evs_scan_element(evs_scan_t *scan, u_char *p);
 static ngx_int_t evs_scan_root(evs_scan_t *scan);
 static ngx_int_t evs_scan_trailer(evs_scan_t *scan, u_char *p);
 static ngx_int_t evs_scan_entry(evs_scan_t *scan, evs_entry_t *entry);
@@ -66,11 +70,15 @@ static ngx_inline ngx_int_t evs_scan_value(evs_json_t *json, u_char *p,
     evs_json_value_t *value);
 static ngx_int_t evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
+static ngx_int_t evs_scan_check_batch(evs_scan_t *scan,
+    evs_scan_members_t *m, evs_entry_t *entry);
 static ngx_int_t evs_scan_type(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
 static ngx_int_t evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
 static ngx_int_t evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m);
+static ngx_int_t evs_scan_session_any(evs_scan_t *scan,
+    evs_scan_members_t *m, evs_entry_t *entry);
 static ngx_int_t evs_scan_name(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
 static ngx_int_t evs_scan_id(evs_scan_t *scan, evs_scan_members_t *m,
@@ -102,6 +110,24 @@ evs_scan_init(evs_scan_t *scan, u_char *text, size_t len,
     scan->count = 0;
     scan->state = EVS_SCAN_BEGIN;
     scan->fault.len = 0;
+}
+
+
+void
+evs_scan_init_batch(evs_scan_t *scan, u_char *text, size_t len,
+    ngx_uint_t sid_kind, const evs_limits_t *limits, evs_json_names_t *names,
+    const evs_timestamp_t *now, ngx_uint_t lines)
+{
+    evs_scan_init(scan, text, len, NULL, sid_kind, limits, names);
+
+    scan->now = now;
+    scan->last = text + len;
+    scan->session.len = 0;
+
+    if (lines) {
+        scan->state = EVS_SCAN_LINES;
+        scan->json.last = text;
+    }
 }
 
 
@@ -180,37 +206,108 @@ evs_scan_step(evs_scan_t *scan)
     u_char      *p;
     evs_json_t  *json;
 
-    json = &scan->json;
-
-    if (scan->state == EVS_SCAN_BEGIN) {
-        p = evs_lex_blanks(json->pos, json->last);
-
-        if (p == json->last || *p != '[') {
-            return evs_scan_root(scan);
-        }
-
-        scan->state = EVS_SCAN_ENTRIES;
-        json->depth = 1;
-
-    } else {
-        p = evs_lex_blanks(json->pos, json->last);
-
-        if (p < json->last && *p == ']') {
-            return evs_scan_trailer(scan, p + 1);
-        }
-
-        if (p == json->last || *p != ',') {
-            return evs_json_fail(json, p, "',' or ']' after an entry");
-        }
+    if (scan->state != EVS_SCAN_ENTRIES) {
+        return (scan->state == EVS_SCAN_LINES) ? evs_scan_line(scan)
+                                               : evs_scan_begin(scan);
     }
 
-    /* behind [ the end makes the array empty, behind a comma it is let pass */
+    json = &scan->json;
 
-    p = evs_lex_blanks(p + 1, json->last);
+    p = evs_lex_blanks(json->pos, json->last);
+
+    if (p < json->last && *p == ',') {
+        return evs_scan_element(scan, p + 1);
+    }
 
     if (p < json->last && *p == ']') {
         return evs_scan_trailer(scan, p + 1);
     }
+
+    return evs_json_fail(json, p, "',' or ']' after an entry");
+}
+
+
+static ngx_int_t
+evs_scan_begin(evs_scan_t *scan)
+{
+    u_char      *p;
+    evs_json_t  *json;
+
+    json = &scan->json;
+
+    p = evs_lex_blanks(json->pos, json->last);
+
+    if (p == json->last || *p != '[') {
+        return evs_scan_root(scan);
+    }
+
+    scan->state = EVS_SCAN_ENTRIES;
+    json->depth = 1;
+
+    return evs_scan_element(scan, p + 1);
+}
+
+
+/* Behind [ the end makes the array empty, behind a comma it is let pass. */
+
+static ngx_int_t
+evs_scan_element(evs_scan_t *scan, u_char *p)
+{
+    evs_json_t  *json;
+
+    json = &scan->json;
+
+    p = evs_lex_blanks(p, json->last);
+
+    if (p < json->last && *p == ']') {
+        return evs_scan_trailer(scan, p + 1);
+    }
+
+    json->pos = p;
+
+    return NGX_OK;
+}
+
+
+/*
+ * To the next line that isn't blank.  To the reader the text ends where the
+ * line does, so that no value goes on behind it.
+ */
+
+static ngx_int_t
+evs_scan_line(evs_scan_t *scan)
+{
+    u_char      *p;
+    evs_json_t  *json;
+
+    json = &scan->json;
+
+    /* the rest of a line that an entry was read from, nothing at first */
+
+    p = evs_lex_blanks(json->pos, json->last);
+
+    if (p != json->last) {
+        return evs_json_fail(json, p, "the end of the line after an entry");
+    }
+
+    do {
+        if (p == scan->last) {
+            return NGX_DONE;
+        }
+
+        if (*p == '\n') {
+            p++;
+        }
+
+        json->last = memchr(p, '\n', (size_t) (scan->last - p));
+
+        if (json->last == NULL) {
+            json->last = scan->last;
+        }
+
+        p = evs_lex_blanks(p, json->last);
+
+    } while (p == json->last);
 
     json->pos = p;
 
@@ -345,7 +442,7 @@ evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
     evs_json_t  *json;
 
     json = &scan->json;
-    json->depth = 2;
+    json->depth++;
     m->seen = 0;
 
     p = evs_lex_blanks(json->pos + 1, json->last);
@@ -406,7 +503,7 @@ evs_scan_members_end(evs_scan_t *scan, u_char *p)
     evs_json_names_mark_t   mark;
 
     json = &scan->json;
-    json->depth = 1;
+    json->depth--;
     json->pos = p + 1;
 
     if (json->names->used.count == 0) {
@@ -553,6 +650,11 @@ evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
     ngx_str_null(&entry->id);
     ngx_str_null(&entry->category);
     ngx_str_null(&entry->data);
+    ngx_str_null(&entry->session);
+
+    if (scan->sid == NULL) {
+        return evs_scan_check_batch(scan, m, entry);
+    }
 
     if (evs_scan_type(scan, m, entry) != NGX_OK
         || evs_scan_timestamp(scan, m, entry) != NGX_OK)
@@ -576,6 +678,46 @@ evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 
     if (evs_scan_has(m, EVS_SCAN_KEY_ID)
         && evs_scan_id(scan, m, entry) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (evs_scan_has(m, EVS_SCAN_KEY_CATEGORY)
+        && evs_scan_category(scan, m, entry) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (evs_scan_has(m, EVS_SCAN_KEY_DATA)) {
+        return evs_scan_data(scan, m, entry);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+evs_scan_check_batch(evs_scan_t *scan, evs_scan_members_t *m,
+    evs_entry_t *entry)
+{
+    entry->type = EVS_ENTRY_EVENT;
+    entry->timestamp = *scan->now;
+    scan->session.len = 0;
+
+    if (evs_scan_has(m, EVS_SCAN_KEY_TIMESTAMP)
+        && evs_scan_timestamp(scan, m, entry) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (evs_scan_has(m, EVS_SCAN_KEY_SESSION)
+        && evs_scan_session_any(scan, m, entry) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (evs_scan_has(m, EVS_SCAN_KEY_NAME)
+        && evs_scan_name(scan, m, entry) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -707,6 +849,43 @@ evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m)
                               "parameter: %.*s", (int) scan->sid->len,
                               (const char *) scan->sid->data);
     }
+
+    return NGX_OK;
+}
+
+
+/* Of a batch: any session. */
+
+static ngx_int_t
+evs_scan_session_any(evs_scan_t *scan, evs_scan_members_t *m,
+    evs_entry_t *entry)
+{
+    ngx_str_t          text;
+    evs_sid_t         *sid;
+    const char        *right;
+    evs_json_value_t  *value;
+
+    sid = &scan->session;
+    value = &m->value[EVS_SCAN_KEY_SESSION];
+
+    if (value->type != EVS_JSON_STRING) {
+        return evs_scan_fault(scan, EVS_FAULT_ENTRY, "session_id",
+                              "session_id must be a string");
+    }
+
+    evs_scan_decoded(scan, value, &text);
+
+    if (evs_sid_parse(sid, scan->sid_kind, text.data, text.len) != NGX_OK) {
+        sid->len = 0;
+        right = (scan->sid_kind == EVS_SID_ANY)
+                ? "1 to 128 of A-Z a-z 0-9 . _ ~ and -" : "a UUID";
+
+        return evs_scan_fault(scan, EVS_FAULT_ENTRY, "session_id",
+                              "session_id must be %s", right);
+    }
+
+    entry->session.data = sid->data;
+    entry->session.len = sid->len;
 
     return NGX_OK;
 }

@@ -1,9 +1,10 @@
 
 /*
  * The entry scanner: one message of the WebSocket ingest (contract, sections
- * 0 and 1), an array of entries, read once, in place, without a tree.
+ * 0 and 1) or one body of a batch (section 3), an array of entries, read once,
+ * in place, without a tree.
  *
- *     evs_scan_init(&scan, text, len, &sid, &limits, names);
+ *     evs_scan_init(&scan, text, len, &sid, sid_kind, &limits, names);
  *
  *     while ((rc = evs_scan_next(&scan, &entry)) == NGX_OK) { ... }
  *
@@ -58,19 +59,38 @@ typedef struct {
 
 
 typedef struct {
-    evs_json_t            json;
-    const evs_sid_t      *sid;     /* the URL's session, canonical */
-    ngx_uint_t            sid_kind;
-    const evs_limits_t   *limits;
-    ngx_uint_t            count;
-    ngx_uint_t            state;
-    evs_fault_t           fault;
+    evs_json_t              json;
+    const evs_sid_t        *sid;   /* the URL's session, canonical; NULL: a
+                                      batch, which has none */
+    ngx_uint_t              sid_kind;
+    const evs_limits_t     *limits;
+    ngx_uint_t              count;
+    ngx_uint_t              state;
+    evs_fault_t             fault;
+
+    /* of a batch */
+    const evs_timestamp_t  *now;
+    u_char                 *last;      /* of the body; json's is the line's */
+    evs_sid_t               session;   /* of the last entry; len 0: none */
 } evs_scan_t;
 
 
 void evs_scan_init(evs_scan_t *scan, u_char *text, size_t len,
     const evs_sid_t *sid, ngx_uint_t sid_kind, const evs_limits_t *limits,
     evs_json_names_t *names);
+
+/*
+ * A batch: all entries are events, and no member of theirs is required; type
+ * and id mean nothing.  Where there is no timestamp it is now, which lives as
+ * long as the entries.  scan->session, and with it entry->session, holds until
+ * the next entry is asked for.
+ *
+ * With lines the text is NDJSON instead of an array: an object a line, which a
+ * line feed ends, or the end of the text; lines of blanks are stepped over.
+ */
+void evs_scan_init_batch(evs_scan_t *scan, u_char *text, size_t len,
+    ngx_uint_t sid_kind, const evs_limits_t *limits, evs_json_names_t *names,
+    const evs_timestamp_t *now, ngx_uint_t lines);
 
 ngx_int_t evs_scan_next(evs_scan_t *scan, evs_entry_t *entry);
 
