@@ -34,20 +34,20 @@ static const member_case_t  member_cases[] = {
               { 1624422533298000, ngx_string("1624422533298") },
               ngx_string("cart_loaded"),
               ngx_null_string, ngx_null_string, ngx_null_string,
-              ngx_null_string } },
+              ngx_null_string, ngx_null_string } },
 
     { "decimal", { EVS_ENTRY_EVENT,
               { 1624422533298123, ngx_string("1624422533.298123") },
               ngx_string("cart_loaded"),
               ngx_null_string, ngx_null_string, ngx_null_string,
-              ngx_null_string } },
+              ngx_null_string, ngx_null_string } },
 
     { "rich", { EVS_ENTRY_EVENT,
               { 1624422533298000, ngx_string("\"2021-06-23T04:28:53.298Z\"") },
               ngx_string("cart_loaded"), ngx_string("a8098c1a-f86e"),
               ngx_string("shop"),
               ngx_string("{\"items\":[1,2,3],\"currency\":\"EUR\"}"),
-              ngx_null_string } }
+              ngx_null_string, ngx_null_string } }
 };
 
 
