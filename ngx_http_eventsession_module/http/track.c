@@ -376,6 +376,7 @@ ngx_http_eventsession_track_append(ngx_http_eventsession_track_t *ctx,
     for (i = 0; i < n; i++) {
         events[i].sid = ctx->track.items[i].sid;
         events[i].entry = ctx->track.items[i].entry;
+        events[i].id = NULL;
         pointers[i] = &events[i];
     }
 

@@ -14,11 +14,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "event/number.h"
 #include "store/append.h"
 #include "store/feed_entry.h"
 #include "store/id.h"
-#include "store/member.h"
+#include "store/zadd.h"
 
 
 /* where the texts of a message have come to */
@@ -29,16 +28,8 @@ typedef struct {
 } evs_append_texts_t;
 
 
-/* "*<argc>\r\n$4\r\nZADD\r\n$<len>\r\n<key>\r\n" */
-#define EVS_APPEND_HEAD_MAX                                                   \
-    (sizeof("*\r\n$4\r\nZADD\r\n") + NGX_INT_T_LEN                            \
-     + EVS_RESP_ARG_MAX + EVS_STORE_KEY_MAX)
-
 /* the shortest text of an entry, with its comma */
 #define EVS_APPEND_ENTRY_MIN  40
-
-
-#define evs_append_lit(p, s)  ngx_cpymem(p, s, sizeof(s) - 1)
 
 
 static ngx_int_t evs_append_entries(evs_append_t *append, evs_scan_t *scan,
@@ -50,17 +41,12 @@ static ngx_int_t evs_append_commit(evs_append_t *append,
 static void evs_append_session(const evs_store_conf_t *conf,
     const evs_append_event_t **events, ngx_uint_t n, evs_append_t *append,
     evs_append_texts_t *texts);
-static size_t evs_append_event_max(const evs_entry_t *entry);
 static int evs_append_order(const evs_append_event_t *a,
     const evs_append_event_t *b);
 static int ngx_libc_cdecl evs_append_compare(const void *one,
     const void *two);
-static u_char *evs_append_entry(u_char *p, const evs_entry_t *entry,
-    evs_id_t *id, ngx_str_t *member);
 static u_char *evs_append_head(u_char *start, u_char *members, u_char *last,
     const evs_store_conf_t *conf, const evs_sid_t *sid, ngx_uint_t entries);
-static u_char *evs_append_score(u_char *p, int64_t us);
-static ngx_uint_t evs_append_digits(ngx_uint_t n);
 static size_t evs_append_head_len(const evs_store_conf_t *conf,
     const evs_sid_t *sid, ngx_uint_t digits);
 static void evs_append_stored(void *data, const evs_redis_reply_t *reply);
@@ -147,7 +133,7 @@ evs_append_max(size_t len, size_t application)
 
     entries = len / EVS_APPEND_ENTRY_MIN + 1;
 
-    return EVS_APPEND_HEAD_MAX + len + len / 2 + 512
+    return EVS_ZADD_HEAD_MAX + len + len / 2 + 512
            + (application ? entries * (application + 1) : 0);
 }
 
@@ -199,7 +185,7 @@ evs_append_events(const evs_store_conf_t *conf, evs_redis_node_t *node,
     max = 0;
 
     for (i = 0; i < n; i++) {
-        max += EVS_APPEND_HEAD_MAX + evs_append_event_max(&events[i]->entry);
+        max += EVS_ZADD_HEAD_MAX + evs_zadd_entry_max(&events[i]->entry);
     }
 
     feed = NULL;
@@ -256,21 +242,25 @@ evs_append_session(const evs_store_conf_t *conf,
     evs_append_texts_t *texts)
 {
     u_char       *p, *last, key[EVS_STORE_KEY_MAX];
+    evs_id_t      id;
     ngx_str_t     member;
     ngx_uint_t    i;
     evs_entry_t   entry;
 
     last = evs_store_key(key, conf, &events[0]->sid);
 
-    p = evs_resp_argc(texts->members, 2 + 2 * n);
-    p = evs_append_lit(p, "$4\r\nZADD\r\n");
-    p = evs_resp_arg(p, key, (size_t) (last - key));
+    p = evs_zadd_head(texts->members, key, (size_t) (last - key), n);
 
     for (i = 0; i < n; i++) {
         entry = events[i]->entry;
         entry.application = append->application;
 
-        p = evs_append_entry(p, &entry, &texts->id, &member);
+        if (events[i]->id != NULL) {
+            id = *events[i]->id;
+        }
+
+        p = evs_zadd_entry(p, &entry, events[i]->id ? &id : &texts->id,
+                           &member);
 
         if (texts->feed) {
             texts->feed = evs_feed_entry_member(texts->feed, member.data,
@@ -279,16 +269,6 @@ evs_append_session(const evs_store_conf_t *conf,
     }
 
     texts->members = p;
-}
-
-
-static size_t
-evs_append_event_max(const evs_entry_t *entry)
-{
-    return entry->name.len + entry->id.len + entry->category.len
-           + entry->data.len + entry->timestamp.text.len
-           + EVS_MEMBER_MAX + 2 * EVS_RESP_ARG_MAX + NGX_INT64_LEN + 1
-           + EVS_APPLICATION_MAX;
 }
 
 
@@ -343,7 +323,7 @@ evs_append_entries(evs_append_t *append, evs_scan_t *scan,
 
         entry.application = append->application;
 
-        p = evs_append_entry(p, &entry, &texts->id, &member);
+        p = evs_zadd_entry(p, &entry, &texts->id, &member);
 
         if (texts->feed) {
             texts->feed = evs_feed_entry_member(texts->feed, member.data,
@@ -354,76 +334,6 @@ evs_append_entries(evs_append_t *append, evs_scan_t *scan,
     texts->members = p;
 
     return rc;
-}
-
-
-/*
- * "$<len>\r\n<score>\r\n$<len>\r\n<member>\r\n".  The member is written once:
- * behind room for a length of two digits, as nearly all have, and moved when
- * its length has more.
- */
-
-static u_char *
-evs_append_entry(u_char *p, const evs_entry_t *entry, evs_id_t *id,
-    ngx_str_t *member)
-{
-    size_t   len, digits;
-    u_char  *start;
-
-    if (entry->type == EVS_ENTRY_EVENT) {
-        p = evs_append_score(p, entry->timestamp.us);
-        evs_id_next(id);
-
-    } else if (entry->type == EVS_ENTRY_START) {
-        p = evs_append_lit(p, "$4\r\n-inf\r\n");
-
-    } else {
-        p = evs_append_lit(p, "$4\r\n+inf\r\n");
-    }
-
-    start = p + sizeof("$nn\r\n") - 1;
-
-    len = (size_t) (evs_member_write(start, entry, id->text) - start);
-    digits = evs_append_digits(len);
-
-    if (digits != 2) {
-        ngx_memmove(start + digits - 2, start, len);
-        start = start + digits - 2;
-    }
-
-    member->len = len;
-    member->data = start;
-
-    *p++ = '$';
-    p = evs_number_write(p, len);
-    *p++ = CR;
-    *p++ = LF;
-
-    p = start + len;
-    *p++ = CR;
-    *p++ = LF;
-
-    return p;
-}
-
-
-static u_char *
-evs_append_score(u_char *p, int64_t us)
-{
-    u_char     score[1 + NGX_INT64_LEN], *last;
-    uint64_t   n;
-
-    last = score;
-    n = (uint64_t) us;
-
-    if (us < 0) {
-        *last++ = '-';
-        n = 0 - n;
-    }
-
-    last = evs_number_write(last, n);
-
-    return evs_resp_arg(p, score, (size_t) (last - score));
 }
 
 
@@ -440,7 +350,7 @@ evs_append_head(u_char *start, u_char *members, u_char *last,
     u_char      key[EVS_STORE_KEY_MAX], *p;
     ngx_uint_t  digits;
 
-    digits = evs_append_digits(2 + 2 * entries);
+    digits = evs_zadd_digits(2 + 2 * entries);
     len = (size_t) (last - members);
 
     if (digits != evs_append_last_digits) {
@@ -450,11 +360,8 @@ evs_append_head(u_char *start, u_char *members, u_char *last,
         members = p;
     }
 
-    p = evs_resp_argc(start, 2 + 2 * entries);
-    p = evs_append_lit(p, "$4\r\nZADD\r\n");
-
     last = evs_store_key(key, conf, sid);
-    p = evs_resp_arg(p, key, (size_t) (last - key));
+    (void) evs_zadd_head(start, key, (size_t) (last - key), entries);
 
     return members + len;
 }
@@ -469,20 +376,7 @@ evs_append_head_len(const evs_store_conf_t *conf, const evs_sid_t *sid,
     key = conf->prefix.len + sid->len + 2;
 
     return sizeof("*\r\n$4\r\nZADD\r\n$\r\n\r\n") - 1
-           + digits + evs_append_digits(key) + key;
-}
-
-
-static ngx_uint_t
-evs_append_digits(ngx_uint_t n)
-{
-    ngx_uint_t  digits;
-
-    for (digits = 1; n >= 10; n /= 10) {
-        digits++;
-    }
-
-    return digits;
+           + digits + evs_zadd_digits(key) + key;
 }
 
 

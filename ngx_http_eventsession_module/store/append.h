@@ -16,6 +16,7 @@
 #include "event/entry.h"
 #include "event/scan.h"
 #include "store/feed.h"
+#include "store/id.h"
 #include "store/store.h"
 
 
@@ -23,6 +24,7 @@
 typedef struct {
     evs_sid_t           sid;
     evs_entry_t         entry;
+    const evs_id_t     *id;      /* the one to take; NULL: a new one */
 } evs_append_event_t;
 
 
