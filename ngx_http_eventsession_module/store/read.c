@@ -29,8 +29,6 @@
 #define EVS_READ_BYTES        (256 * 1024)
 #define EVS_READ_BYTES_MAX    (1024 * 1024)
 
-#define EVS_READ_COMMAND_MAX  (EVS_STORE_KEY_MAX + 128)
-
 
 static void evs_read_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
@@ -49,11 +47,7 @@ static ngx_uint_t evs_read_page_size(const evs_read_t *read);
 static ngx_int_t evs_read_send(evs_read_t *read, ngx_uint_t ends,
     ngx_uint_t count);
 static ngx_int_t evs_read_send_end(evs_read_t *read);
-static u_char *evs_read_range(u_char *p, const ngx_str_t *key,
-    int64_t first, int64_t last);
 static u_char *evs_read_ends(u_char *p, const ngx_str_t *key);
-static u_char *evs_read_number(u_char *p, const char *before, int64_t n);
-static u_char *evs_read_cursor_part(u_char **p, u_char *last, int64_t *n);
 
 
 static const evs_redis_handlers_t  evs_read_handlers = {
@@ -71,14 +65,14 @@ evs_read_begin(evs_read_t *read)
     read->start.len = 0;
     read->end.len = 0;
 
-    if (read->has_after) {
-        read->cursor = read->after;
+    if (read->range.has_after) {
+        read->cursor = read->range.after;
         return evs_read_send(read, 1, 0);
     }
 
-    ngx_memzero(&read->cursor, sizeof(evs_read_cursor_t));
+    ngx_memzero(&read->cursor, sizeof(evs_cursor_t));
 
-    return evs_read_send(read, read->has_from, read->has_from);
+    return evs_read_send(read, read->range.has_from, read->range.has_from);
 }
 
 
@@ -115,7 +109,7 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
     key.len = (size_t) (evs_store_key(key_buf, read->conf, &read->sid)
                         - key_buf);
 
-    p = evs_redis_reserve(read->node, 3 * EVS_READ_COMMAND_MAX);
+    p = evs_redis_reserve(read->node, 3 * EVS_RANGE_COMMAND_MAX);
 
     if (p == NULL) {
         return NGX_ERROR;
@@ -130,7 +124,7 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
         read->edges = 1;
 
         read->first_reply = n++;
-        p = evs_read_range(p, &key, 0, EVS_READ_EDGE - 1);
+        p = evs_range_ranks(p, &key, 0, EVS_READ_EDGE - 1);
 
         read->last_reply = n++;
         p = evs_read_ends(p, &key);
@@ -138,11 +132,7 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
 
     if (count) {
         n++;
-        p = evs_resp_argc(p, 4);
-        p = evs_resp_arg(p, (u_char *) "ZCOUNT", 6);
-        p = evs_resp_arg(p, key.data, key.len);
-        p = evs_resp_arg(p, (u_char *) "-inf", 4);
-        p = evs_read_number(p, "(", read->from);
+        p = evs_range_before(p, &key, read->range.from);
 
     } else {
 
@@ -159,8 +149,8 @@ evs_read_send(evs_read_t *read, ngx_uint_t ends, ngx_uint_t count)
 
         read->page_reply = n++;
         read->asked = evs_read_page_size(read);
-        p = evs_read_range(p, &key, (int64_t) read->cursor.rank,
-                           (int64_t) (read->cursor.rank + read->asked - 1));
+        p = evs_range_ranks(p, &key, read->cursor.rank,
+                            read->cursor.rank + read->asked - 1);
     }
 
     read->begin = read->cursor;
@@ -194,10 +184,10 @@ evs_read_page_size(const evs_read_t *read)
      * that found nothing but STARTs
      */
 
-    if (read->want != 0 && n > read->want + 2
+    if (read->range.want != 0 && n > read->range.want + 2
         && (!read->begun || read->taken != 0))
     {
-        n = read->want + 2;
+        n = read->range.want + 2;
     }
 
     return n;
@@ -216,7 +206,7 @@ evs_read_send_end(evs_read_t *read)
     key.len = (size_t) (evs_store_key(key_buf, read->conf, &read->sid)
                         - key_buf);
 
-    p = evs_redis_reserve(read->node, EVS_READ_COMMAND_MAX);
+    p = evs_redis_reserve(read->node, EVS_RANGE_COMMAND_MAX);
 
     if (p == NULL) {
         return NGX_ERROR;
@@ -238,18 +228,6 @@ evs_read_send_end(evs_read_t *read)
 
 
 static u_char *
-evs_read_range(u_char *p, const ngx_str_t *key, int64_t first, int64_t last)
-{
-    p = evs_resp_argc(p, 4);
-    p = evs_resp_arg(p, (u_char *) "ZRANGE", 6);
-    p = evs_resp_arg(p, key->data, key->len);
-    p = evs_read_number(p, "", first);
-
-    return evs_read_number(p, "", last);
-}
-
-
-static u_char *
 evs_read_ends(u_char *p, const ngx_str_t *key)
 {
     p = evs_resp_argc(p, 7);
@@ -258,20 +236,9 @@ evs_read_ends(u_char *p, const ngx_str_t *key)
     p = evs_resp_arg(p, (u_char *) "+inf", 4);
     p = evs_resp_arg(p, (u_char *) "+inf", 4);
     p = evs_resp_arg(p, (u_char *) "LIMIT", 5);
-    p = evs_read_number(p, "", 0);
+    p = evs_range_number(p, "", 0);
 
-    return evs_read_number(p, "", EVS_READ_EDGE);
-}
-
-
-static u_char *
-evs_read_number(u_char *p, const char *before, int64_t n)
-{
-    u_char  buf[2 + NGX_INT64_LEN], *last;
-
-    last = ngx_sprintf(buf, "%s%L", before, n);
-
-    return evs_resp_arg(p, buf, (size_t) (last - buf));
+    return evs_range_number(p, "", EVS_READ_EDGE);
 }
 
 
@@ -433,7 +400,7 @@ evs_read_event(evs_read_t *read, evs_member_t *member)
 
     if (evs_member_us(member, &us) != NGX_OK
         || evs_read_seen(read, member, us)
-        || (read->has_from && us < read->from))
+        || (read->range.has_from && us < read->range.from))
     {
         read->cursor.rank++;
         return;
@@ -444,9 +411,9 @@ evs_read_event(evs_read_t *read, evs_member_t *member)
      * not sorted among themselves
      */
 
-    if (read->has_to && us > read->to) {
+    if (read->range.has_to && us > read->range.to) {
 
-        if ((double) us > (double) read->to) {
+        if ((double) us > (double) read->range.to) {
             read->past = 1;
             return;
         }
@@ -479,7 +446,7 @@ evs_read_seen(evs_read_t *read, const evs_member_t *member, int64_t us)
     int                 rc;
     size_t              len;
     uint32_t            rest;
-    evs_read_cursor_t  *cursor;
+    evs_cursor_t  *cursor;
 
     cursor = &read->cursor;
 
@@ -517,7 +484,7 @@ evs_read_seen(evs_read_t *read, const evs_member_t *member, int64_t us)
 static void
 evs_read_advance(evs_read_t *read, const evs_member_t *member, int64_t us)
 {
-    evs_read_cursor_t  *cursor;
+    evs_cursor_t  *cursor;
 
     cursor = &read->cursor;
 
@@ -610,83 +577,4 @@ sent:
     if (rc != NGX_OK) {
         read->handlers->page(read->data, NGX_ERROR, "no memory");
     }
-}
-
-
-u_char *
-evs_read_cursor_write(u_char *p, const evs_read_cursor_t *cursor)
-{
-    p = ngx_sprintf(p, "%uL.%L.", cursor->rank, cursor->us);
-    p = ngx_hex_dump(p, (u_char *) cursor->identity, cursor->len);
-
-    return cursor->rest ? ngx_sprintf(p, "%08xD", cursor->rest) : p;
-}
-
-
-ngx_int_t
-evs_read_cursor_parse(evs_read_cursor_t *cursor, const ngx_str_t *text)
-{
-    u_char     *p, *last;
-    int64_t     rank;
-    ngx_int_t   byte;
-
-    p = text->data;
-    last = p + text->len;
-
-    if (evs_read_cursor_part(&p, last, &rank) == NULL || rank < 0
-        || evs_read_cursor_part(&p, last, &cursor->us) == NULL
-        || last == p || (last - p) % 2 != 0
-        || (last - p) / 2 > EVS_MEMBER_IDENTITY_MAX + 4)
-    {
-        return NGX_DECLINED;
-    }
-
-    cursor->rank = (uint64_t) rank;
-    cursor->len = 0;
-    cursor->rest = 0;
-
-    for ( /* void */ ; p < last; p += 2) {
-        byte = ngx_hextoi(p, 2);
-
-        if (byte == NGX_ERROR) {
-            return NGX_DECLINED;
-        }
-
-        if (cursor->len < EVS_MEMBER_IDENTITY_MAX) {
-            cursor->identity[cursor->len++] = (u_char) byte;
-
-        } else {
-            cursor->rest = cursor->rest << 8 | (uint32_t) byte;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* A number and the dot behind it; NULL: no such thing. */
-
-static u_char *
-evs_read_cursor_part(u_char **p, u_char *last, int64_t *n)
-{
-    u_char     *dot, *digits;
-    ngx_int_t   value;
-
-    dot = ngx_strlchr(*p, last, '.');
-
-    if (dot == NULL) {
-        return NULL;
-    }
-
-    digits = (**p == '-') ? *p + 1 : *p;
-    value = ngx_atoi(digits, (size_t) (dot - digits));
-
-    if (value == NGX_ERROR) {
-        return NULL;
-    }
-
-    *n = (digits == *p) ? value : -value;
-    *p = dot + 1;
-
-    return dot;
 }

@@ -18,28 +18,8 @@
 #include <ngx_core.h>
 
 #include "store/member.h"
+#include "store/range.h"
 #include "store/store.h"
-
-
-/* a place in the order, just behind one member */
-typedef struct {
-    uint64_t           rank;          /* of the next one, or less */
-    int64_t            us;
-    size_t             len;           /* 0: before the first member */
-    uint32_t           rest;          /* a hash of what identity was cut from;
-                                         0: it is whole */
-    u_char             identity[EVS_MEMBER_IDENTITY_MAX];
-} evs_read_cursor_t;
-
-/* its text, safe in a URL: <rank>.<us>.<identity and rest in hex> */
-#define EVS_READ_CURSOR_MAX                                                   \
-    (2 * NGX_INT64_LEN + 2 * (EVS_MEMBER_IDENTITY_MAX + 4) + 3)
-
-u_char *evs_read_cursor_write(u_char *p, const evs_read_cursor_t *cursor);
-
-/* NGX_OK, or NGX_DECLINED: not a cursor of ours */
-ngx_int_t evs_read_cursor_parse(evs_read_cursor_t *cursor,
-    const ngx_str_t *text);
 
 
 typedef struct evs_read_s  evs_read_t;
@@ -75,13 +55,7 @@ struct evs_read_s {
 
     /* what is asked for; set by the caller */
     evs_sid_t                    sid;
-    int64_t                      from;      /* inclusive, µs */
-    int64_t                      to;
-    evs_read_cursor_t            after;
-    ngx_uint_t                   want;      /* events, about; 0: all */
-    unsigned                     has_from:1;
-    unsigned                     has_to:1;
-    unsigned                     has_after:1;
+    evs_range_t                  range;
 
     /* what is known once the first page is done: JSON texts; len 0: none */
     ngx_str_t                    start;
@@ -89,8 +63,8 @@ struct evs_read_s {
 
     /* the state of the read */
     evs_redis_cmd_t             *cmd;
-    evs_read_cursor_t            cursor;    /* behind the last event taken */
-    evs_read_cursor_t            begin;     /* as cursor, before this page */
+    evs_cursor_t                 cursor;    /* behind the last event taken */
+    evs_cursor_t                 begin;     /* as cursor, before this page */
     size_t                       start_size;
     size_t                       end_size;
     ngx_uint_t                   asked;     /* members, by this page */
