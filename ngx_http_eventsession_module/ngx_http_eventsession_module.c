@@ -14,9 +14,11 @@
 #include "http/schema.h"
 #include "http/session.h"
 #include "http/track.h"
+#include "http/workers.h"
 #include "http/ws.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/feed.h"
+#include "store/workers.h"
 
 
 /* every Redis that is configured, whether an endpoint uses it or not */
@@ -80,6 +82,7 @@ static const ngx_http_eventsession_endpoint_t
     { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
     { ngx_string("track"), ngx_http_eventsession_track_handler, 1 },
     { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
+    { ngx_string("workers"), ngx_http_eventsession_workers_handler, 1 },
     { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
       0 },
     { ngx_string("ready"), ngx_http_eventsession_ready_handler, 1 },
@@ -630,8 +633,8 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (endpoint->handler == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
-                           "be ws, session, track, feed, healthcheck or "
-                           "ready",
+                           "be ws, session, track, feed, workers, "
+                           "healthcheck or ready",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -952,7 +955,9 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_eventsession_feed_exit();
 
+    evs_workers_exit(cycle);
     evs_redis_exit(cycle);
+    evs_workers_free();
     evs_feed_exit();
     evs_apps_exit();
     ngx_http_eventsession_track_exit();

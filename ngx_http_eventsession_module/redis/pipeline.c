@@ -144,6 +144,15 @@ evs_redis_pipeline_greet(evs_redis_node_t *node, u_char *last,
 
 
 void
+evs_redis_flush(evs_redis_node_t *node)
+{
+    if (node->reason == EVS_REDIS_UP) {
+        evs_redis_conn_write(node);
+    }
+}
+
+
+void
 evs_redis_cancel(evs_redis_cmd_t *cmd)
 {
     if (cmd->expired) {

@@ -157,6 +157,12 @@ evs_redis_cmd_t *evs_redis_commit_once(evs_redis_node_t *node, u_char *last,
     const evs_redis_handlers_t *handlers, void *data);
 
 /*
+ * Writes now, as far as the socket takes it, what would leave at the end of
+ * the turn: for the last words of a process, of which no turn ends any more.
+ */
+void evs_redis_flush(evs_redis_node_t *node);
+
+/*
  * Its handlers won't be called any more.  The command itself may or may not
  * be carried out.  Not to be called after done.
  */

@@ -47,6 +47,24 @@ evs_store_deleted_key(u_char *p, const evs_store_conf_t *conf)
 }
 
 
+u_char *
+evs_store_workers_key(u_char *p, const evs_store_conf_t *conf)
+{
+    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+
+    return ngx_cpymem(p, "{workers}:records", sizeof("{workers}:records") - 1);
+}
+
+
+u_char *
+evs_store_alive_key(u_char *p, const evs_store_conf_t *conf)
+{
+    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+
+    return ngx_cpymem(p, "{workers}:alive", sizeof("{workers}:alive") - 1);
+}
+
+
 const char *
 evs_store_failure(const evs_redis_reply_t *reply)
 {

@@ -54,5 +54,13 @@ u_char *evs_store_key(u_char *p, const evs_store_conf_t *conf,
 u_char *evs_store_feed_key(u_char *p, const evs_store_conf_t *conf);
 u_char *evs_store_deleted_key(u_char *p, const evs_store_conf_t *conf);
 
+/*
+ * The hash of the workers' records, <prefix>{workers}:records, and the sorted
+ * set of the processes that they are of, <prefix>{workers}:alive.  Writes at
+ * most EVS_STORE_KEY_MAX bytes.
+ */
+u_char *evs_store_workers_key(u_char *p, const evs_store_conf_t *conf);
+u_char *evs_store_alive_key(u_char *p, const evs_store_conf_t *conf);
+
 
 #endif /* _EVS_STORE_H_INCLUDED_ */
