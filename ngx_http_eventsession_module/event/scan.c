@@ -25,7 +25,14 @@
 #define EVS_SCAN_KEY_DATA       6
 #define EVS_SCAN_KEY_OTHER      7
 
+#define EVS_SCAN_KEYS         ((1u << (EVS_SCAN_KEY_OTHER + 1)) - 1)
+
+/* what means nothing in a batch */
+#define EVS_SCAN_KEYS_IGNORED                                                \
+    ((1u << EVS_SCAN_KEY_TYPE) | (1u << EVS_SCAN_KEY_ID))
+
 #define evs_scan_has(m, key)  (((m)->seen & (1u << (key))) != 0)
+#define evs_scan_batch(scan)  ((scan)->sid == NULL)
 
 
 typedef enum {
@@ -53,7 +60,7 @@ typedef struct {
 
 
 static ngx_int_t evs_scan_end(evs_scan_t *scan, ngx_int_t rc);
-static ngx_int_t evs_scan_step(evs_scan_t *scan);
+static ngx_inline ngx_int_t evs_scan_step(evs_scan_t *scan);
 static ngx_int_t evs_scan_begin(evs_scan_t *scan);
 static ngx_int_t evs_scan_line(evs_scan_t *scan);
 static ngx_int_t evs_scan_element(evs_scan_t *scan, u_char *p);
@@ -70,15 +77,12 @@ static ngx_inline ngx_int_t evs_scan_value(evs_json_t *json, u_char *p,
     evs_json_value_t *value);
 static ngx_int_t evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
-static ngx_int_t evs_scan_check_batch(evs_scan_t *scan,
-    evs_scan_members_t *m, evs_entry_t *entry);
 static ngx_int_t evs_scan_type(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
 static ngx_int_t evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
-static ngx_int_t evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m);
-static ngx_int_t evs_scan_session_any(evs_scan_t *scan,
-    evs_scan_members_t *m, evs_entry_t *entry);
+static ngx_int_t evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m,
+    evs_entry_t *entry);
 static ngx_int_t evs_scan_name(evs_scan_t *scan, evs_scan_members_t *m,
     evs_entry_t *entry);
 static ngx_int_t evs_scan_id(evs_scan_t *scan, evs_scan_members_t *m,
@@ -107,6 +111,7 @@ evs_scan_init(evs_scan_t *scan, u_char *text, size_t len,
     scan->sid = sid;
     scan->sid_kind = sid_kind;
     scan->limits = limits;
+    scan->keys = EVS_SCAN_KEYS;
     scan->count = 0;
     scan->state = EVS_SCAN_BEGIN;
     scan->fault.len = 0;
@@ -120,9 +125,9 @@ evs_scan_init_batch(evs_scan_t *scan, u_char *text, size_t len,
 {
     evs_scan_init(scan, text, len, NULL, sid_kind, limits, names);
 
+    scan->keys &= ~EVS_SCAN_KEYS_IGNORED;
     scan->now = now;
     scan->last = text + len;
-    scan->session.len = 0;
 
     if (lines) {
         scan->state = EVS_SCAN_LINES;
@@ -200,7 +205,7 @@ evs_scan_end(evs_scan_t *scan, ngx_int_t rc)
  * NGX_ERROR, a syntax fault; NGX_DECLINED, the fault is told already.
  */
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 evs_scan_step(evs_scan_t *scan)
 {
     u_char      *p;
@@ -437,13 +442,14 @@ static ngx_int_t
 evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
 {
     u_char      *p, *name;
+    unsigned     seen;
     ngx_int_t    rc;
     ngx_uint_t   key;
     evs_json_t  *json;
 
+    seen = 0;
     json = &scan->json;
     json->depth++;
-    m->seen = 0;
 
     p = evs_lex_blanks(json->pos + 1, json->last);
 
@@ -462,20 +468,27 @@ evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
             key = EVS_SCAN_KEY_NAME;
             p += sizeof("\"name\":") - 1;
 
+        } else if (evs_lex_at(p, json->last, "\"data\":")) {
+            key = EVS_SCAN_KEY_DATA;
+            p += sizeof("\"data\":") - 1;
+
         } else {
             rc = evs_scan_key(scan, p, &key);
             if (rc != NGX_OK) {
                 return rc;
             }
 
+            /* names that mean nothing are told apart at the object's end */
+
+            seen &= ~(1u << EVS_SCAN_KEY_OTHER);
             p = json->pos;
         }
 
-        if (key != EVS_SCAN_KEY_OTHER && evs_scan_has(m, key)) {
+        if (seen & (1u << key)) {
             return evs_json_fail(json, name, EVS_LEX_DUPLICATE);
         }
 
-        m->seen |= 1u << key;
+        seen |= 1u << key;
 
         rc = evs_scan_value(json, p, &m->value[key]);
         if (rc != NGX_OK) {
@@ -491,6 +504,8 @@ evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
             return evs_json_fail(json, p, EVS_LEX_MEMBER_END);
         }
     }
+
+    m->seen = seen & scan->keys;
 
     return evs_scan_members_end(scan, p);
 }
@@ -646,15 +661,11 @@ evs_scan_value(evs_json_t *json, u_char *p, evs_json_value_t *value)
 static ngx_int_t
 evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 {
-    ngx_str_null(&entry->name);
     ngx_str_null(&entry->id);
     ngx_str_null(&entry->category);
     ngx_str_null(&entry->data);
     ngx_str_null(&entry->session);
-
-    if (scan->sid == NULL) {
-        return evs_scan_check_batch(scan, m, entry);
-    }
+    scan->session.len = 0;
 
     if (evs_scan_type(scan, m, entry) != NGX_OK
         || evs_scan_timestamp(scan, m, entry) != NGX_OK)
@@ -663,12 +674,13 @@ evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
     }
 
     if (evs_scan_has(m, EVS_SCAN_KEY_SESSION)
-        && evs_scan_session(scan, m) != NGX_OK)
+        && evs_scan_session(scan, m, entry) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
     if (entry->type != EVS_ENTRY_EVENT) {
+        ngx_str_null(&entry->name);
         return NGX_OK;
     }
 
@@ -697,52 +709,18 @@ evs_scan_check(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 
 
 static ngx_int_t
-evs_scan_check_batch(evs_scan_t *scan, evs_scan_members_t *m,
-    evs_entry_t *entry)
-{
-    entry->type = EVS_ENTRY_EVENT;
-    entry->timestamp = *scan->now;
-    scan->session.len = 0;
-
-    if (evs_scan_has(m, EVS_SCAN_KEY_TIMESTAMP)
-        && evs_scan_timestamp(scan, m, entry) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (evs_scan_has(m, EVS_SCAN_KEY_SESSION)
-        && evs_scan_session_any(scan, m, entry) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (evs_scan_has(m, EVS_SCAN_KEY_NAME)
-        && evs_scan_name(scan, m, entry) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (evs_scan_has(m, EVS_SCAN_KEY_CATEGORY)
-        && evs_scan_category(scan, m, entry) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (evs_scan_has(m, EVS_SCAN_KEY_DATA)) {
-        return evs_scan_data(scan, m, entry);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 evs_scan_type(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 {
     ngx_str_t          text;
     evs_json_value_t  *value;
 
     if (!evs_scan_has(m, EVS_SCAN_KEY_TYPE)) {
+
+        if (evs_scan_batch(scan)) {
+            entry->type = EVS_ENTRY_EVENT;
+            return NGX_OK;
+        }
+
         return evs_scan_fault(scan, EVS_FAULT_ENTRY, "type",
                               "type is required");
     }
@@ -783,6 +761,12 @@ evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
     evs_json_value_t  *value;
 
     if (!evs_scan_has(m, EVS_SCAN_KEY_TIMESTAMP)) {
+
+        if (evs_scan_batch(scan)) {
+            entry->timestamp = *scan->now;
+            return NGX_OK;
+        }
+
         return evs_scan_fault(scan, EVS_FAULT_ENTRY, "timestamp",
                               "timestamp is required");
     }
@@ -824,11 +808,14 @@ evs_scan_timestamp(evs_scan_t *scan, evs_scan_members_t *m,
 }
 
 
+/* In a message the URL's session is meant, in a batch any. */
+
 static ngx_int_t
-evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m)
+evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
 {
+    ngx_int_t          rc;
     ngx_str_t          text;
-    evs_sid_t          sid;
+    evs_sid_t         *sid;
     evs_json_value_t  *value;
 
     value = &m->value[EVS_SCAN_KEY_SESSION];
@@ -840,52 +827,33 @@ evs_scan_session(evs_scan_t *scan, evs_scan_members_t *m)
 
     evs_scan_decoded(scan, value, &text);
 
-    if (evs_sid_parse(&sid, scan->sid_kind, text.data, text.len) != NGX_OK
-        || sid.len != scan->sid->len
-        || memcmp(sid.data, scan->sid->data, sid.len) != 0)
+    sid = &scan->session;
+    rc = evs_sid_parse(sid, scan->sid_kind, text.data, text.len);
+
+    if (evs_scan_batch(scan)) {
+
+        if (rc != NGX_OK) {
+            return evs_scan_fault(scan, EVS_FAULT_ENTRY, "session_id",
+                                  "session_id must be %s",
+                                  (scan->sid_kind == EVS_SID_ANY)
+                                  ? "1 to 128 of A-Z a-z 0-9 . _ ~ -"
+                                  : "a UUID");
+        }
+
+        entry->session.data = sid->data;
+        entry->session.len = sid->len;
+
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK || sid->len != scan->sid->len
+        || memcmp(sid->data, scan->sid->data, sid->len) != 0)
     {
         return evs_scan_fault(scan, EVS_FAULT_SESSION, "session_id",
                               "event session_id does not match sessionId "
                               "parameter: %.*s", (int) scan->sid->len,
                               (const char *) scan->sid->data);
     }
-
-    return NGX_OK;
-}
-
-
-/* Of a batch: any session. */
-
-static ngx_int_t
-evs_scan_session_any(evs_scan_t *scan, evs_scan_members_t *m,
-    evs_entry_t *entry)
-{
-    ngx_str_t          text;
-    evs_sid_t         *sid;
-    const char        *right;
-    evs_json_value_t  *value;
-
-    sid = &scan->session;
-    value = &m->value[EVS_SCAN_KEY_SESSION];
-
-    if (value->type != EVS_JSON_STRING) {
-        return evs_scan_fault(scan, EVS_FAULT_ENTRY, "session_id",
-                              "session_id must be a string");
-    }
-
-    evs_scan_decoded(scan, value, &text);
-
-    if (evs_sid_parse(sid, scan->sid_kind, text.data, text.len) != NGX_OK) {
-        sid->len = 0;
-        right = (scan->sid_kind == EVS_SID_ANY)
-                ? "1 to 128 of A-Z a-z 0-9 . _ ~ and -" : "a UUID";
-
-        return evs_scan_fault(scan, EVS_FAULT_ENTRY, "session_id",
-                              "session_id must be %s", right);
-    }
-
-    entry->session.data = sid->data;
-    entry->session.len = sid->len;
 
     return NGX_OK;
 }
@@ -899,6 +867,12 @@ evs_scan_name(evs_scan_t *scan, evs_scan_members_t *m, evs_entry_t *entry)
     evs_json_value_t  *value;
 
     if (!evs_scan_has(m, EVS_SCAN_KEY_NAME)) {
+
+        if (evs_scan_batch(scan)) {
+            ngx_str_null(&entry->name);
+            return NGX_OK;
+        }
+
         return evs_scan_fault(scan, EVS_FAULT_ENTRY, "name",
                               "name is required");
     }

@@ -64,6 +64,7 @@ typedef struct {
                                       batch, which has none */
     ngx_uint_t              sid_kind;
     const evs_limits_t     *limits;
+    unsigned                keys;  /* that mean something, a bit each */
     ngx_uint_t              count;
     ngx_uint_t              state;
     evs_fault_t             fault;
@@ -82,7 +83,7 @@ void evs_scan_init(evs_scan_t *scan, u_char *text, size_t len,
 /*
  * A batch: all entries are events, and no member of theirs is required; type
  * and id mean nothing.  Where there is no timestamp it is now, which lives as
- * long as the entries.  scan->session, and with it entry->session, holds until
+ * long as the entries.  An entry's session, which lies in scan->session, holds until
  * the next entry is asked for.
  *
  * With lines the text is NDJSON instead of an array: an object a line, which a
