@@ -1,8 +1,8 @@
 
 /*
  * What the entry scanner costs: nanoseconds an event, for messages and bodies
- * of a few sizes and shapes.  Each turn reads a fresh copy, since the scanner changes
- * its text; the copy is in the figure.
+ * of a few sizes and shapes.  Each turn reads a fresh copy, since the scanner
+ * changes its text; the copy is in the figure.
  *
  *     cc -O2 -Ingx_http_eventsession_module <nginx's include folders> \
  *         bench/scan.c ngx_http_eventsession_module/event/?*.c \

@@ -83,8 +83,8 @@ void evs_scan_init(evs_scan_t *scan, u_char *text, size_t len,
 /*
  * A batch: all entries are events, and no member of theirs is required; type
  * and id mean nothing.  Where there is no timestamp it is now, which lives as
- * long as the entries.  An entry's session, which lies in scan->session, holds until
- * the next entry is asked for.
+ * long as the entries.  An entry's session lies in scan->session and holds
+ * until the next entry is asked for.
  *
  * With lines the text is NDJSON instead of an array: an object a line, which a
  * line feed ends, or the end of the text; lines of blanks are stepped over.

@@ -25,6 +25,10 @@
 
 #define EVS_TIME_DAY         86400
 
+/* what every date-time begins with, and two of its digits */
+#define EVS_TIME_FIXED       (sizeof("YYYY-MM-DDThh:mm") - 1)
+#define evs_time_two(d)      ((uint32_t) ((d)[0] * 10 + (d)[1]))
+
 /* 400 years of the Gregorian calendar, and 1970-01-01 from 0000-03-01 */
 #define EVS_TIME_ERA_DAYS    146097
 #define EVS_TIME_EPOCH_DAYS  719468
@@ -51,15 +55,16 @@ static ngx_int_t evs_time_decimal(const u_char *text, size_t len,
 static void evs_time_split(const u_char *text, const u_char *last,
     evs_time_decimal_t *dec);
 static int64_t evs_time_exponent(const u_char *p, const u_char *last);
-static ngx_int_t evs_time_date(evs_time_text_t *text, int64_t *days);
-static ngx_int_t evs_time_clock(evs_time_text_t *text, int64_t *seconds,
+static ngx_int_t evs_time_fixed(evs_time_text_t *text, int64_t *seconds);
+static ngx_int_t evs_time_digits(const u_char *p, u_char *digits);
+static ngx_int_t evs_time_second(evs_time_text_t *text, int64_t *seconds,
     int64_t *fraction);
 static ngx_int_t evs_time_fraction(evs_time_text_t *text, int64_t *fraction);
 static ngx_int_t evs_time_zone(evs_time_text_t *text, int64_t *offset);
 static ngx_int_t evs_time_field(evs_time_text_t *text, ngx_uint_t n,
     int64_t max, int64_t *value);
 static ngx_uint_t evs_time_char(evs_time_text_t *text, u_char c);
-static int64_t evs_time_days(int64_t year, int64_t month, int64_t day);
+static int64_t evs_time_days(uint32_t year, uint32_t month, uint32_t day);
 static u_char *evs_time_write(u_char *p, int64_t value, ngx_uint_t n);
 
 
@@ -81,31 +86,22 @@ evs_time_number(const u_char *text, size_t len, int64_t *us)
 ngx_int_t
 evs_time_string(const u_char *text, size_t len, int64_t *us)
 {
-    int64_t          days, seconds, fraction, offset;
+    int64_t          seconds, fraction, offset;
     evs_time_text_t  t;
 
     t.pos = text;
     t.last = text + len;
     t.leap = 0;
 
-    if (evs_time_date(&t, &days) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    if (!evs_time_char(&t, 'T') && !evs_time_char(&t, 't')
-        && !evs_time_char(&t, ' '))
-    {
-        return NGX_DECLINED;
-    }
-
-    if (evs_time_clock(&t, &seconds, &fraction) != NGX_OK
+    if (evs_time_fixed(&t, &seconds) != NGX_OK
+        || evs_time_second(&t, &seconds, &fraction) != NGX_OK
         || evs_time_zone(&t, &offset) != NGX_OK
         || t.pos != t.last)
     {
         return NGX_DECLINED;
     }
 
-    seconds += days * EVS_TIME_DAY - offset;
+    seconds -= offset;
 
     /* the second behind 23:59:60 UTC begins a day */
 
@@ -355,67 +351,113 @@ evs_time_exponent(const u_char *p, const u_char *last)
 }
 
 
-static ngx_int_t
-evs_time_date(evs_time_text_t *text, int64_t *days)
-{
-    int64_t     year, month, day, max;
-    ngx_uint_t  leap;
+/* YYYY-MM-DDThh:mm */
 
-    static const u_char  lengths[] = {
+static ngx_int_t
+evs_time_fixed(evs_time_text_t *text, int64_t *seconds)
+{
+    u_char    d[EVS_TIME_FIXED], separator;
+    uint32_t  year, month, day, hour, minute, max;
+
+    static const uint32_t  lengths[] = {
         31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
     };
 
-    if (evs_time_field(text, 4, 9999, &year) != NGX_OK
-        || !evs_time_char(text, '-')
-        || evs_time_field(text, 2, 12, &month) != NGX_OK
-        || !evs_time_char(text, '-')
-        || evs_time_field(text, 2, 31, &day) != NGX_OK
-        || month == 0 || day == 0)
+    if ((size_t) (text->last - text->pos) < EVS_TIME_FIXED
+        || evs_time_digits(text->pos, d) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    leap = (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
-    max = lengths[month - 1] + (month == 2 && leap);
+    separator = text->pos[10];
+
+    if (separator != 'T' && separator != 't' && separator != ' ') {
+        return NGX_DECLINED;
+    }
+
+    year = evs_time_two(d) * 100 + evs_time_two(d + 2);
+    month = evs_time_two(d + 5);
+    day = evs_time_two(d + 8);
+    hour = evs_time_two(d + 11);
+    minute = evs_time_two(d + 14);
+
+    if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59) {
+        return NGX_DECLINED;
+    }
+
+    max = lengths[month - 1];
+
+    if (month == 2
+        && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
+    {
+        max = 29;
+    }
 
     if (day > max) {
         return NGX_DECLINED;
     }
 
-    *days = evs_time_days(year, month, day);
+    *seconds = evs_time_days(year, month, day) * EVS_TIME_DAY
+               + (int64_t) (hour * 3600 + minute * 60);
+
+    text->pos += EVS_TIME_FIXED;
 
     return NGX_OK;
 }
 
 
-/* hh:mm[:ss[(.|,)f...]] */
+/*
+ * The values of the digits, all looked at at once.  What differs from "0" is
+ * a digit's value, and nothing may differ from what stands between digits but
+ * the T: more than that, and adding the room up to 0x80 shows.
+ */
 
 static ngx_int_t
-evs_time_clock(evs_time_text_t *text, int64_t *seconds, int64_t *fraction)
+evs_time_digits(const u_char *p, u_char *digits)
 {
-    int64_t  hour, minute, second;
+    uint64_t  a, b;
 
-    if (evs_time_field(text, 2, 23, &hour) != NGX_OK
-        || !evs_time_char(text, ':')
-        || evs_time_field(text, 2, 59, &minute) != NGX_OK)
+    static const u_char  zeros[] = "0000-00-" "00\0" "00:00";
+    static const u_char  room[] =
+        "\x76\x76\x76\x76\x7f\x76\x76\x7f" "\x76\x76\x00\x76\x76\x7f\x76\x76";
+
+    a = evs_lex_load(p) ^ evs_lex_load(zeros);
+    b = evs_lex_load(p + 8) ^ evs_lex_load(zeros + 8);
+
+    if (((a + evs_lex_load(room)) | a | (b + evs_lex_load(room + 8)) | b)
+        & EVS_LEX_HIGHS)
     {
         return NGX_DECLINED;
     }
 
-    second = 0;
+    ngx_memcpy(digits, &a, 8);
+    ngx_memcpy(digits + 8, &b, 8);
+
+    return NGX_OK;
+}
+
+
+/* [:ss[(.|,)f...]] */
+
+static ngx_int_t
+evs_time_second(evs_time_text_t *text, int64_t *seconds, int64_t *fraction)
+{
+    int64_t  second;
+
     *fraction = 0;
 
-    if (evs_time_char(text, ':')) {
+    if (!evs_time_char(text, ':')) {
+        return NGX_OK;
+    }
 
-        if (evs_time_field(text, 2, 60, &second) != NGX_OK
-            || evs_time_fraction(text, fraction) != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
+    if (evs_time_field(text, 2, 60, &second) != NGX_OK
+        || evs_time_fraction(text, fraction) != NGX_OK)
+    {
+        return NGX_DECLINED;
     }
 
     text->leap = (second == 60);
-    *seconds = hour * 3600 + minute * 60 + second;
+    *seconds += second;
 
     return NGX_OK;
 }
@@ -542,9 +584,9 @@ evs_time_char(evs_time_text_t *text, u_char c)
  */
 
 static int64_t
-evs_time_days(int64_t year, int64_t month, int64_t day)
+evs_time_days(uint32_t year, uint32_t month, uint32_t day)
 {
-    int64_t  days;
+    uint32_t  days;
 
     year += 400;
 
@@ -559,7 +601,7 @@ evs_time_days(int64_t year, int64_t month, int64_t day)
     days = year * 365 + year / 4 - year / 100 + year / 400;
     days += (month * 153 + 2) / 5 + day - 1;
 
-    return days - EVS_TIME_ERA_DAYS - EVS_TIME_EPOCH_DAYS;
+    return (int64_t) days - EVS_TIME_ERA_DAYS - EVS_TIME_EPOCH_DAYS;
 }
 
 

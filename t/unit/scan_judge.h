@@ -43,15 +43,27 @@ typedef struct {
 } judge_entry_t;
 
 
+typedef enum {
+    JUDGE_MESSAGE = 0,
+    JUDGE_BATCH,                     /* an array */
+    JUDGE_LINES                      /* NDJSON */
+} judge_form_e;
+
+
 typedef struct {
     const evs_limits_t  *limits;
-    const evs_sid_t     *sid;
+    const evs_sid_t     *sid;        /* of a message */
     ngx_uint_t           kind;
+    judge_form_e         form;
 
     json_t              *decoded;    /* NULL: the message isn't JSON */
     json_t              *written;
     judge_fault_t        fault;
 } judge_t;
+
+
+/* the time of an entry of a batch that has none */
+static const evs_timestamp_t  judge_now = { 42000007, ngx_string("42.000007") };
 
 
 /* behind the string or the number that begins at i */
@@ -305,6 +317,48 @@ judge_load(judge_t *judge, const u_char *text, size_t len)
 }
 
 
+/* each line that isn't blank as a text of its own, as if in an array */
+
+static void
+judge_load_lines(judge_t *judge, const u_char *text, size_t len)
+{
+    json_t   *decoded, *written;
+    size_t    i, end;
+    judge_t   line;
+
+    decoded = json_array();
+    written = json_array();
+
+    for (i = 0; i < len; i = end + 1) {
+
+        for (end = i; end < len && text[end] != '\n'; end++) { /* void */ }
+
+        while (i < end && memchr(" \t\r", text[i], 3) != NULL) {
+            i++;
+        }
+
+        if (i == end) {
+            continue;
+        }
+
+        memset(&line, 0, sizeof(judge_t));
+        judge_load(&line, text + i, end - i);
+
+        if (line.decoded == NULL) {
+            json_decref(decoded);
+            json_decref(written);
+            return;
+        }
+
+        json_array_append_new(decoded, line.decoded);
+        json_array_append_new(written, line.written);
+    }
+
+    judge->decoded = decoded;
+    judge->written = written;
+}
+
+
 static int
 judge_is(const json_t *value, char tag)
 {
@@ -535,13 +589,18 @@ judge_string_us(const char *p, size_t len, int64_t *us)
 
 
 static int
-judge_us(const judge_entry_t *entry, int64_t *us)
+judge_us(const judge_t *judge, const judge_entry_t *entry, int64_t *us)
 {
     json_t      *value;
     size_t       len;
     const char  *p;
 
     value = judge_member(entry, "timestamp", NULL);
+
+    if (value == NULL && judge->form != JUDGE_MESSAGE) {
+        *us = judge_now.us;
+        return 1;
+    }
 
     if (value == NULL || !json_is_string(value)) {
         return 0;
@@ -555,11 +614,15 @@ judge_us(const judge_entry_t *entry, int64_t *us)
 
 
 static int
-judge_type(const judge_entry_t *entry)
+judge_type(const judge_t *judge, const judge_entry_t *entry)
 {
     json_t       *value;
     size_t        len;
     const char   *p;
+
+    if (judge->form != JUDGE_MESSAGE) {
+        return EVS_ENTRY_EVENT;
+    }
 
     value = judge_member(entry, "type", NULL);
 
@@ -580,10 +643,11 @@ judge_type(const judge_entry_t *entry)
 }
 
 
-static int
-judge_sid(const judge_t *judge, const json_t *value)
+/* the canonical form of a session id; 0: it is none */
+
+static size_t
+judge_sid(const judge_t *judge, const json_t *value, char *buf)
 {
-    char         buf[EVS_SID_MAX + 1];
     size_t       len, i, n;
     const char  *p;
 
@@ -610,14 +674,23 @@ judge_sid(const judge_t *judge, const json_t *value)
         memmove(buf + 14, buf + 12, 4);
         memmove(buf + 9, buf + 8, 4);
         buf[8] = buf[13] = buf[18] = buf[23] = '-';
-        len = 36;
-        p = buf;
 
-    } else if (judge->kind != EVS_SID_ANY) {
+        return 36;
+    }
+
+    if (judge->kind != EVS_SID_ANY) {
         return 0;
     }
 
-    return len == judge->sid->len && memcmp(p, judge->sid->data, len) == 0;
+    for (i = 0; i < len; i++) {
+        if (!isalnum((u_char) p[i]) && strchr("._~-", p[i]) == NULL) {
+            return 0;
+        }
+    }
+
+    memcpy(buf, p, len);
+
+    return len;
 }
 
 
@@ -679,36 +752,77 @@ judge_string_member(json_t *value, size_t bytes, size_t chars)
 }
 
 
+/* whether a session_id may be what it is; session: it is another one's */
+
+static int
+judge_session(const judge_t *judge, const json_t *value, int *session)
+{
+    char    buf[EVS_SID_MAX];
+    size_t  len;
+
+    if (value == NULL) {
+        return 1;
+    }
+
+    if (!judge_is(value, 's')) {
+        return 0;
+    }
+
+    len = judge_sid(judge, value, buf);
+
+    if (judge->form != JUDGE_MESSAGE) {
+        return len != 0;
+    }
+
+    *session = (len != judge->sid->len
+                || memcmp(buf, judge->sid->data, len) != 0);
+
+    return !*session;
+}
+
+
+static int
+judge_id(json_t *value)
+{
+    size_t       len;
+    const char  *p;
+
+    if (!judge_string_member(value, EVS_ID_MAX, (size_t) -1)) {
+        return 0;
+    }
+
+    p = judge_text(value, &len);
+
+    for (/* void */; *p > 0x20 && *p < 0x7f; p++) { /* void */ }
+
+    return *p == '\0' && len != 0;
+}
+
+
 /* the field an entry is at fault with, NULL if it has none */
 
 static const char *
 judge_field(const judge_t *judge, const judge_entry_t *entry, int *session)
 {
-    int          type;
-    json_t      *value, *written;
-    size_t       len;
-    int64_t      us;
-    const char  *p;
+    int       type, batch;
+    json_t   *value, *written;
+    int64_t   us;
 
-    type = judge_type(entry);
+    batch = (judge->form != JUDGE_MESSAGE);
+
+    type = judge_type(judge, entry);
     if (type == -1) {
         return "type";
     }
 
-    if (!judge_us(entry, &us)) {
+    if (!judge_us(judge, entry, &us)) {
         return "timestamp";
     }
 
     value = judge_member(entry, "session_id", NULL);
 
-    if (value != NULL) {
-        *session = judge_is(value, 's');
-
-        if (!*session || !judge_sid(judge, value)) {
-            return "session_id";
-        }
-
-        *session = 0;
+    if (!judge_session(judge, value, session)) {
+        return "session_id";
     }
 
     if (type != EVS_ENTRY_EVENT) {
@@ -718,26 +832,16 @@ judge_field(const judge_t *judge, const judge_entry_t *entry, int *session)
     value = judge_member(entry, "name", NULL);
 
     if (value == NULL
-        || !judge_string_member(value, judge->limits->name, (size_t) -1))
+        ? !batch
+        : !judge_string_member(value, judge->limits->name, (size_t) -1))
     {
         return "name";
     }
 
-    value = judge_member(entry, "id", NULL);
+    value = batch ? NULL : judge_member(entry, "id", NULL);
 
-    if (value != NULL) {
-
-        if (!judge_string_member(value, EVS_ID_MAX, (size_t) -1)) {
-            return "id";
-        }
-
-        p = judge_text(value, &len);
-
-        for (/* void */; *p > 0x20 && *p < 0x7f; p++) { /* void */ }
-
-        if (*p != '\0' || len == 0) {
-            return "id";
-        }
+    if (value != NULL && !judge_id(value)) {
+        return "id";
     }
 
     value = judge_member(entry, "category", NULL);
@@ -832,8 +936,56 @@ judge_canonical(const ngx_str_t *text, const json_t *value)
 }
 
 
+/* the text of a timestamp: as it was written, but for escapes */
+
+static int
+judge_stamp(const ngx_str_t *text, const json_t *value)
+{
+    size_t       len;
+    const char  *p;
+
+    if (value == NULL) {
+        return text->data == judge_now.text.data
+               && text->len == judge_now.text.len;
+    }
+
+    p = judge_text(value, &len);
+
+    if (judge_is(value, 's')) {
+        return text->len == len + 2 && text->data[0] == '"'
+               && text->data[len + 1] == '"'
+               && memcmp(text->data + 1, p, len) == 0;
+    }
+
+    return text->len == len && memcmp(text->data, p, len) == 0;
+}
+
+
+/* what lies in the scanner of the session that an entry of a batch names */
+
+static int
+judge_named(const judge_t *judge, const evs_scan_t *scan,
+    const evs_entry_t *entry, const json_t *value)
+{
+    char    buf[EVS_SID_MAX];
+    size_t  len;
+
+    if (value == NULL || judge->form == JUDGE_MESSAGE) {
+        return entry->session.data == NULL && entry->session.len == 0
+               && (value != NULL || scan->session.len == 0);
+    }
+
+    len = judge_sid(judge, value, buf);
+
+    return entry->session.data == scan->session.data
+           && entry->session.len == len && scan->session.len == len
+           && memcmp(scan->session.data, buf, len) == 0;
+}
+
+
 static const char *
-judge_entry(const judge_t *judge, const evs_entry_t *entry, size_t i)
+judge_entry(const judge_t *judge, const evs_scan_t *scan,
+    const evs_entry_t *entry, size_t i)
 {
     int             event;
     json_t         *value, *written;
@@ -845,30 +997,22 @@ judge_entry(const judge_t *judge, const evs_entry_t *entry, size_t i)
     e.decoded = json_array_get(judge->decoded, i);
     e.written = json_array_get(judge->written, i);
 
-    if ((int) entry->type != judge_type(&e)) {
+    if ((int) entry->type != judge_type(judge, &e)) {
         return "type";
     }
 
-    if (!judge_us(&e, &us) || us != entry->timestamp.us) {
+    if (!judge_us(judge, &e, &us) || us != entry->timestamp.us) {
         return "timestamp";
     }
 
     value = judge_member(&e, "timestamp", NULL);
-    p = judge_text(value, &len);
-
-    if (judge_is(value, 's')) {
-        if (entry->timestamp.text.len != len + 2
-            || entry->timestamp.text.data[0] != '"'
-            || entry->timestamp.text.data[len + 1] != '"'
-            || memcmp(entry->timestamp.text.data + 1, p, len) != 0)
-        {
-            return "text of timestamp";
-        }
-
-    } else if (entry->timestamp.text.len != len
-               || memcmp(entry->timestamp.text.data, p, len) != 0)
-    {
+    if (!judge_stamp(&entry->timestamp.text, value)) {
         return "text of timestamp";
+    }
+
+    value = judge_member(&e, "session_id", NULL);
+    if (!judge_named(judge, scan, entry, value)) {
+        return "session";
     }
 
     event = (entry->type == EVS_ENTRY_EVENT);
@@ -885,7 +1029,8 @@ judge_entry(const judge_t *judge, const evs_entry_t *entry, size_t i)
 
     /* no character of an id could be escaped but these two */
 
-    value = event ? judge_member(&e, "id", NULL) : NULL;
+    value = (event && judge->form == JUDGE_MESSAGE)
+            ? judge_member(&e, "id", NULL) : NULL;
 
     if (value == NULL) {
         if (entry->id.data != NULL || entry->id.len != 0) {
@@ -978,7 +1123,7 @@ judge_run(judge_t *judge, evs_scan_t *scan)
             return "an entry with a fault was returned";
         }
 
-        differs = judge_entry(judge, &entry, n);
+        differs = judge_entry(judge, scan, &entry, n);
         if (differs != NULL) {
             return differs;
         }
@@ -1005,13 +1150,51 @@ judge_run(judge_t *judge, evs_scan_t *scan)
 
 
 static const char *
+judge_read(judge_t *judge, const u_char *text, size_t len,
+    evs_json_names_t *names)
+{
+    u_char      *copy;
+    evs_scan_t   scan;
+    const char  *differs;
+
+    if (judge->form == JUDGE_LINES) {
+        judge_load_lines(judge, text, len);
+
+    } else {
+        judge_load(judge, text, len);
+    }
+
+    judge_outcome(judge);
+
+    /* exactly its size, for a sanitizer to see its end */
+
+    copy = malloc(len ? len : 1);
+    memcpy(copy, text, len);
+
+    if (judge->form == JUDGE_MESSAGE) {
+        evs_scan_init(&scan, copy, len, judge->sid, judge->kind,
+                      judge->limits, names);
+
+    } else {
+        evs_scan_init_batch(&scan, copy, len, judge->kind, judge->limits,
+                            names, &judge_now, judge->form == JUDGE_LINES);
+    }
+
+    differs = judge_run(judge, &scan);
+
+    free(copy);
+    json_decref(judge->decoded);
+    json_decref(judge->written);
+
+    return differs;
+}
+
+
+static ngx_inline const char *
 judge_message(const u_char *text, size_t len, const evs_limits_t *limits,
     const evs_sid_t *sid, ngx_uint_t kind, evs_json_names_t *names)
 {
-    u_char      *copy;
-    judge_t      judge;
-    evs_scan_t   scan;
-    const char  *differs;
+    judge_t  judge;
 
     memset(&judge, 0, sizeof(judge_t));
 
@@ -1019,29 +1202,29 @@ judge_message(const u_char *text, size_t len, const evs_limits_t *limits,
     judge.sid = sid;
     judge.kind = kind;
 
-    judge_load(&judge, text, len);
-    judge_outcome(&judge);
+    return judge_read(&judge, text, len, names);
+}
 
-    /* exactly its size, for a sanitizer to see its end */
 
-    copy = malloc(len ? len : 1);
-    memcpy(copy, text, len);
+static ngx_inline const char *
+judge_batch(const u_char *text, size_t len, const evs_limits_t *limits,
+    ngx_uint_t kind, judge_form_e form, evs_json_names_t *names)
+{
+    judge_t  judge;
 
-    evs_scan_init(&scan, copy, len, sid, kind, limits, names);
+    memset(&judge, 0, sizeof(judge_t));
 
-    differs = judge_run(&judge, &scan);
+    judge.limits = limits;
+    judge.kind = kind;
+    judge.form = form;
 
-    free(copy);
-    json_decref(judge.decoded);
-    json_decref(judge.written);
-
-    return differs;
+    return judge_read(&judge, text, len, names);
 }
 
 
 /* The same for evs_json_escape() and what undoes it. */
 
-static const char *
+static ngx_inline const char *
 judge_escape(const u_char *text, size_t len)
 {
     u_char      *buf;

@@ -15,6 +15,7 @@
 #include <dirent.h>
 
 #include "scan_judge.h"
+#include "scan_outcome.h"
 
 #include "event/lex.h"
 
@@ -37,8 +38,6 @@
     "type must be \"EVENT\", \"SESSION_START\" or \"SESSION_END\"\n"
 #define FOREIGN                                                              \
     "event session_id does not match sessionId parameter: " SID "\n"
-
-#define OUTCOME_MAX  65536
 
 
 typedef struct {
@@ -329,63 +328,14 @@ static void
 scan_outcome(char *p, const char *text, size_t len, const evs_sid_t *sid,
     ngx_uint_t kind, const evs_limits_t *limits)
 {
-    u_char       *copy;
-    ngx_int_t     rc;
-    evs_scan_t    scan;
-    evs_entry_t   e;
-
-    static const char  *types[] = { "EVENT", "START", "END" };
-    static const char  *kinds[] = { "", "syntax", "entry", "session" };
+    u_char      *copy;
+    evs_scan_t   scan;
 
     copy = malloc(len + (len == 0));
     memcpy(copy, text, len);
 
     evs_scan_init(&scan, copy, len, sid, kind, limits, names);
-
-    while ((rc = evs_scan_next(&scan, &e)) == NGX_OK) {
-        p += sprintf(p, "%s %lld %.*s", types[e.type],
-                     (long long) e.timestamp.us, (int) e.timestamp.text.len,
-                     (char *) e.timestamp.text.data);
-
-        if (e.name.data != NULL) {
-            p += sprintf(p, " \"%.*s\"", (int) e.name.len,
-                         (char *) e.name.data);
-        }
-
-        if (e.id.data != NULL) {
-            p += sprintf(p, " #%.*s", (int) e.id.len, (char *) e.id.data);
-        }
-
-        if (e.category.data != NULL) {
-            p += sprintf(p, " @\"%.*s\"", (int) e.category.len,
-                         (char *) e.category.data);
-        }
-
-        if (e.data.data != NULL) {
-            p += sprintf(p, " =%.*s", (int) e.data.len,
-                         (char *) e.data.data);
-        }
-
-        *p++ = '\n';
-    }
-
-    if (rc == NGX_DONE) {
-        (void) sprintf(p, "done %lu\n", (unsigned long) scan.count);
-
-    } else {
-        p += sprintf(p, "%s", kinds[scan.fault.kind]);
-
-        if (scan.fault.index != -1) {
-            p += sprintf(p, " %ld", (long) scan.fault.index);
-        }
-
-        if (scan.fault.field != NULL) {
-            p += sprintf(p, " %s", scan.fault.field);
-        }
-
-        (void) sprintf(p, ": %.*s\n", (int) scan.fault.len,
-                       (char *) scan.fault.text);
-    }
+    outcome_write(p, &scan);
 
     free(copy);
 }
