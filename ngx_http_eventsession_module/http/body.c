@@ -49,6 +49,9 @@ typedef struct {
 } ngx_http_eventsession_inflate_t;
 
 
+static const ngx_http_eventsession_body_type_t *
+    ngx_http_eventsession_body_type(ngx_http_request_t *r,
+    const ngx_http_eventsession_body_type_t *types);
 static ngx_uint_t ngx_http_eventsession_body_is(const ngx_str_t *value,
     const char *type);
 static ngx_int_t ngx_http_eventsession_body_coding(ngx_http_request_t *r,
@@ -68,18 +71,16 @@ static void ngx_http_eventsession_zfree(void *opaque, void *address);
 
 
 ngx_int_t
-ngx_http_eventsession_read_body(ngx_http_request_t *r, const char *type,
-    ngx_http_eventsession_body_pt handler)
+ngx_http_eventsession_read_body(ngx_http_request_t *r,
+    const ngx_http_eventsession_body_type_t *types)
 {
-    ngx_int_t                          rc;
-    ngx_table_elt_t                   *content_type;
-    ngx_http_eventsession_body_ctx_t  *ctx;
+    ngx_int_t                                 rc;
+    ngx_http_eventsession_body_ctx_t         *ctx;
+    const ngx_http_eventsession_body_type_t  *type;
 
-    content_type = r->headers_in.content_type;
+    type = ngx_http_eventsession_body_type(r, types);
 
-    if (content_type == NULL
-        || !ngx_http_eventsession_body_is(&content_type->value, type))
-    {
+    if (type->type == NULL) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
@@ -87,7 +88,9 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r, const char *type,
 
         return ngx_http_eventsession_problem(r,
                    NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                   "the Content-Type must be %s", type);
+                   "the Content-Type must be %s%s%s", types[0].type,
+                   types[1].type ? " or " : "",
+                   types[1].type ? types[1].type : "");
     }
 
     ctx = ngx_palloc(r->pool, sizeof(ngx_http_eventsession_body_ctx_t));
@@ -95,7 +98,7 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r, const char *type,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->handler = handler;
+    ctx->handler = type->handler;
 
     rc = ngx_http_eventsession_body_coding(r, &ctx->coding);
     if (rc != NGX_DECLINED) {
@@ -108,6 +111,27 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r, const char *type,
                                            ngx_http_eventsession_body_read);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+static const ngx_http_eventsession_body_type_t *
+ngx_http_eventsession_body_type(ngx_http_request_t *r,
+    const ngx_http_eventsession_body_type_t *types)
+{
+    ngx_table_elt_t  *header;
+
+    header = r->headers_in.content_type;
+
+    for ( /* void */ ; types->type != NULL; types++) {
+
+        if (header != NULL
+            && ngx_http_eventsession_body_is(&header->value, types->type))
+        {
+            break;
+        }
+    }
+
+    return types;
 }
 
 

@@ -22,14 +22,21 @@ typedef void (*ngx_http_eventsession_body_pt)(ngx_http_request_t *r,
     ngx_str_t *body);
 
 /*
- * Reads the body of a request whose Content-Type is the media type given, and
- * calls handler; a body in gzip or deflate (RFC 9110, 8.4.1) is inflated, to
- * client_max_body_size at most.  Otherwise a reply is made: 415 to another
- * type or coding, 400 to a broken body, 413 to one that is too large.  What a
- * content handler returns.
+ * Reads the body of a request whose Content-Type is one of the media types
+ * given, and calls handler; a body in gzip or deflate (RFC 9110, 8.4.1) is
+ * inflated, to client_max_body_size at most.  Otherwise a reply is made: 415
+ * to another type or coding, 400 to a broken body, 413 to one that is too
+ * large.  What a content handler returns.
  */
+
+typedef struct {
+    const char                      *type;   /* the one, whatever its
+                                                parameters; NULL: the end */
+    ngx_http_eventsession_body_pt    handler;
+} ngx_http_eventsession_body_type_t;
+
 ngx_int_t ngx_http_eventsession_read_body(ngx_http_request_t *r,
-    const char *type, ngx_http_eventsession_body_pt handler);
+    const ngx_http_eventsession_body_type_t *types);
 
 
 #endif /* _NGX_HTTP_EVENTSESSION_BODY_H_INCLUDED_ */

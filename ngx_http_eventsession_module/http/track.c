@@ -65,6 +65,14 @@ static ngx_int_t ngx_http_eventsession_track_syntax(
     ngx_http_eventsession_track_t *ctx);
 
 
+static const ngx_http_eventsession_body_type_t
+    ngx_http_eventsession_track_types[] =
+{
+    { "application/json", ngx_http_eventsession_track_body },
+    { NULL, NULL }
+};
+
+
 /* of this process: the names of an object that is read */
 static evs_json_names_t  *ngx_http_eventsession_track_names;
 
@@ -86,8 +94,8 @@ ngx_http_eventsession_track_handler(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_eventsession_read_body(r, "application/json",
-                                           ngx_http_eventsession_track_body);
+    return ngx_http_eventsession_read_body(r,
+                                           ngx_http_eventsession_track_types);
 }
 
 

@@ -88,3 +88,30 @@ evs_id_end(const evs_id_t *id)
 {
     evs_id_process.last = id->ticks;
 }
+
+
+void
+evs_id_save(const evs_id_t *id, u_char *text)
+{
+    evs_id_t  next;
+
+    next = *id;
+    evs_id_next(&next);
+
+    ngx_memcpy(text, next.text, EVS_MEMBER_ID_LEN);
+}
+
+
+void
+evs_id_load(evs_id_t *id, const u_char *text)
+{
+    ngx_uint_t  i;
+
+    id->ticks = 0;
+
+    for (i = 0; i < EVS_ID_TIME_LEN; i++) {
+        id->ticks = id->ticks << 8 | text[i];
+    }
+
+    ngx_memcpy(id->text, text, EVS_MEMBER_ID_LEN);
+}

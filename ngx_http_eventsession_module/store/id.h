@@ -29,5 +29,12 @@ ngx_int_t evs_id_begin(evs_id_t *id);
 void evs_id_next(evs_id_t *id);
 void evs_id_end(const evs_id_t *id);
 
+/*
+ * The run as EVS_MEMBER_ID_LEN bytes, from the id that is next; and such a run
+ * again, which is nobody else's: it needs no evs_id_begin() and no end.
+ */
+void evs_id_save(const evs_id_t *id, u_char *text);
+void evs_id_load(evs_id_t *id, const u_char *text);
+
 
 #endif /* _EVS_ID_H_INCLUDED_ */

@@ -11,6 +11,15 @@
 
 
 ngx_uint_t
+evs_store_same_prefix(const evs_store_conf_t *one, const evs_store_conf_t *two)
+{
+    return one->prefix.len == two->prefix.len
+           && ngx_memcmp(one->prefix.data, two->prefix.data, one->prefix.len)
+              == 0;
+}
+
+
+ngx_uint_t
 evs_store_has_room(const evs_store_conf_t *conf, const evs_redis_node_t *node)
 {
     return evs_redis_inflight(node) < conf->max_inflight;

@@ -30,6 +30,10 @@ typedef struct {
 } evs_store_conf_t;
 
 
+/* Whether two stores of one node have the same keys: 1 or 0. */
+ngx_uint_t evs_store_same_prefix(const evs_store_conf_t *one,
+    const evs_store_conf_t *two);
+
 /* Whether more may be sent to the node of this store now: 1 or 0. */
 ngx_uint_t evs_store_has_room(const evs_store_conf_t *conf,
     const evs_redis_node_t *node);
