@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/batch.h"
 #include "http/feed.h"
 #include "http/health.h"
 #include "http/schema.h"
@@ -80,6 +81,7 @@ static const ngx_http_eventsession_endpoint_t
 {
     { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1 },
     { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
+    { ngx_string("batch"), ngx_http_eventsession_batch_handler, 1 },
     { ngx_string("track"), ngx_http_eventsession_track_handler, 1 },
     { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
     { ngx_string("workers"), ngx_http_eventsession_workers_handler, 1 },
@@ -285,6 +287,13 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
       offsetof(ngx_http_eventsession_loc_conf_t, apps.grace),
       &ngx_http_eventsession_time },
 
+    { ngx_string("eventsession_workers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_eventsession_batch_workers,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, workers),
+      NULL },
+
     { ngx_string("eventsession_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
       ngx_http_eventsession_schema,
@@ -401,6 +410,8 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->apps.grace = NGX_CONF_UNSET_MSEC;
     conf->require_application = NGX_CONF_UNSET;
 
+    ngx_http_eventsession_batch_unset(&conf->workers);
+
     return conf;
 }
 
@@ -442,6 +453,8 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->apps.grace, prev->apps.grace, 60000);
     ngx_conf_merge_value(conf->require_application,
                          prev->require_application, 0);
+
+    ngx_http_eventsession_batch_merge(&conf->workers, &prev->workers);
 
     conf->apps.store = &conf->store;
 
@@ -633,7 +646,7 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (endpoint->handler == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
-                           "be ws, session, track, feed, workers, "
+                           "be ws, session, track, batch, feed, workers, "
                            "healthcheck or ready",
                            &value[1]);
         return NGX_CONF_ERROR;
@@ -916,7 +929,7 @@ ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post, void *data)
 
 /*
  * Connects to each Redis that a location uses, so that the first client
- * doesn't wait for it and /ready knows.
+ * doesn't wait for it and /ready knows; and begins the workers of batches.
  */
 
 static ngx_int_t
@@ -924,6 +937,7 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                           i;
     evs_redis_conf_t                   **used;
+    ngx_http_eventsession_loc_conf_t   **location;
     ngx_http_eventsession_main_conf_t   *emcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
@@ -946,6 +960,20 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
         }
     }
 
+    location = emcf->locations.elts;
+
+    for (i = 0; i < emcf->locations.nelts; i++) {
+
+        if (location[i]->endpoint->handler
+            == ngx_http_eventsession_batch_handler
+            && ngx_http_eventsession_batch_init(cycle, &location[i]->store,
+                                                &location[i]->workers)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
     return NGX_OK;
 }
 
@@ -957,9 +985,12 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 
     evs_workers_exit(cycle);
     evs_redis_exit(cycle);
+    evs_pool_exit();
+    evs_chunks_exit();
     evs_workers_free();
     evs_feed_exit();
     evs_apps_exit();
+    ngx_http_eventsession_batch_exit();
     ngx_http_eventsession_track_exit();
 
     ngx_http_eventsession_ingest_exit();

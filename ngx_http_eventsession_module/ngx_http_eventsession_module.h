@@ -17,6 +17,7 @@
 #include "http/origin.h"
 #include "http/ws.h"
 #include "store/apps.h"
+#include "store/pool.h"
 #include "store/store.h"
 
 
@@ -46,6 +47,7 @@ typedef struct {
 
     evs_apps_conf_t                    apps;      /* who is trusted */
     ngx_array_t                       *schemas;   /* of data; or NULL */
+    evs_pool_conf_t                    workers;   /* of batches */
     ngx_flag_t                         require_application;
 
     ngx_str_t                          location;  /* its name, if a prefix */

@@ -75,8 +75,6 @@ static void ngx_http_eventsession_batch_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_batch_setting(ngx_conf_t *cf,
     evs_pool_conf_t *workers, ngx_str_t *value);
-static ngx_int_t ngx_http_eventsession_batch_number(ngx_str_t *value,
-    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
 
 
 static const ngx_http_eventsession_body_type_t
