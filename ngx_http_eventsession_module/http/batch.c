@@ -197,7 +197,7 @@ ngx_http_eventsession_batch_body(ngx_http_request_t *r, ngx_str_t *body,
     }
 
     ctx->body = *body;
-    ctx->lines = lines;
+    ctx->lines = (lines != 0);
     (void) ngx_http_eventsession_batch_key(r, &ctx->key);
 
     rc = ngx_http_eventsession_batch_trust(ctx);
