@@ -17,6 +17,7 @@
 
 static const u_char *evs_worker_number(const u_char *p, const u_char *last,
     uint64_t *value);
+static u_char *evs_worker_number_write(u_char *p, uint64_t n);
 
 
 ngx_int_t
@@ -142,7 +143,28 @@ evs_worker_record_write(u_char *p, const evs_worker_record_t *record)
     p = ngx_cpymem(p, EVS_WORKER_FORMAT, sizeof(EVS_WORKER_FORMAT) - 1);
     p = ngx_cpymem(p, record->token, EVS_WORKER_TOKEN_LEN);
 
-    return ngx_sprintf(p, " %uL %uL %uL %uL %uL", record->shard,
-                       record->events, record->created, record->sequence,
-                       record->finished);
+    p = evs_worker_number_write(p, record->shard);
+    p = evs_worker_number_write(p, record->events);
+    p = evs_worker_number_write(p, record->created);
+    p = evs_worker_number_write(p, record->sequence);
+
+    return evs_worker_number_write(p, record->finished);
+}
+
+
+static u_char *
+evs_worker_number_write(u_char *p, uint64_t n)
+{
+    u_char  *q, digits[NGX_INT64_LEN];
+
+    q = digits + NGX_INT64_LEN;
+
+    do {
+        *--q = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    *p++ = ' ';
+
+    return ngx_cpymem(p, q, (size_t) (digits + NGX_INT64_LEN - q));
 }
