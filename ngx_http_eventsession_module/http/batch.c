@@ -154,7 +154,9 @@ ngx_http_eventsession_batch_key(ngx_http_request_t *r, ngx_str_t **key)
         return NGX_OK;
     }
 
-    if ((*key)->len == 0 || (*key)->len > NGX_HTTP_EVENTSESSION_KEY_MAX) {
+    if ((*key)->len == 0 || (*key)->len > NGX_HTTP_EVENTSESSION_KEY_MAX
+        || ngx_http_eventsession_header_count(r, "idempotency-key") != 1)
+    {
         return NGX_DECLINED;
     }
 
@@ -469,7 +471,7 @@ ngx_http_eventsession_batch_store(ngx_http_eventsession_batch_t *ctx)
 
     rc = ngx_http_eventsession_batch_read(ctx);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -482,7 +484,7 @@ ngx_http_eventsession_batch_store(ngx_http_eventsession_batch_t *ctx)
 }
 
 
-/* NGX_OK, or what to finalize with. */
+/* NGX_DECLINED: there is no fault; else what to finalize with. */
 
 static ngx_int_t
 ngx_http_eventsession_batch_read(ngx_http_eventsession_batch_t *ctx)
@@ -505,7 +507,7 @@ ngx_http_eventsession_batch_read(ngx_http_eventsession_batch_t *ctx)
     switch (evs_batch_read(&ctx->batch, &scan)) {
 
     case NGX_DONE:
-        return NGX_OK;
+        return NGX_DECLINED;
 
     case NGX_ERROR:
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
