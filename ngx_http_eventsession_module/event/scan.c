@@ -61,7 +61,7 @@ typedef struct {
 
 static ngx_int_t evs_scan_end(evs_scan_t *scan, ngx_int_t rc);
 static ngx_inline ngx_int_t evs_scan_step(evs_scan_t *scan);
-static ngx_int_t evs_scan_begin(evs_scan_t *scan);
+static ngx_inline ngx_int_t evs_scan_begin(evs_scan_t *scan);
 static ngx_int_t evs_scan_line(evs_scan_t *scan);
 static ngx_int_t evs_scan_element(evs_scan_t *scan, u_char *p);
 static ngx_int_t evs_scan_root(evs_scan_t *scan);
@@ -70,6 +70,8 @@ static ngx_int_t evs_scan_entry(evs_scan_t *scan, evs_entry_t *entry);
 static ngx_int_t evs_scan_skip(evs_scan_t *scan);
 static ngx_int_t evs_scan_rest(evs_scan_t *scan);
 static ngx_int_t evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m);
+static ngx_inline u_char *evs_scan_key_plain(u_char *p, const u_char *last,
+    ngx_uint_t *key);
 static ngx_int_t evs_scan_key(evs_scan_t *scan, u_char *p, ngx_uint_t *key);
 static ngx_uint_t evs_scan_key_find(const ngx_str_t *name);
 static ngx_int_t evs_scan_members_end(evs_scan_t *scan, u_char *p);
@@ -232,7 +234,7 @@ evs_scan_step(evs_scan_t *scan)
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 evs_scan_begin(evs_scan_t *scan)
 {
     u_char      *p;
@@ -456,24 +458,10 @@ evs_scan_members(evs_scan_t *scan, evs_scan_members_t *m)
     while (p == json->last || *p != '}') {
         name = p;
 
-        if (evs_lex_at(p, json->last, "\"timestamp\":")) {
-            key = EVS_SCAN_KEY_TIMESTAMP;
-            p += sizeof("\"timestamp\":") - 1;
+        p = evs_scan_key_plain(name, json->last, &key);
 
-        } else if (evs_lex_at(p, json->last, "\"type\":")) {
-            key = EVS_SCAN_KEY_TYPE;
-            p += sizeof("\"type\":") - 1;
-
-        } else if (evs_lex_at(p, json->last, "\"name\":")) {
-            key = EVS_SCAN_KEY_NAME;
-            p += sizeof("\"name\":") - 1;
-
-        } else if (evs_lex_at(p, json->last, "\"data\":")) {
-            key = EVS_SCAN_KEY_DATA;
-            p += sizeof("\"data\":") - 1;
-
-        } else {
-            rc = evs_scan_key(scan, p, &key);
+        if (p == NULL) {
+            rc = evs_scan_key(scan, name, &key);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -528,6 +516,35 @@ evs_scan_members_end(evs_scan_t *scan, u_char *p)
     ngx_memzero(&mark, sizeof(evs_json_names_mark_t));
 
     return evs_json_names_check(json, &mark);
+}
+
+
+/* A name that most entries have: behind its colon, or NULL. */
+
+static ngx_inline u_char *
+evs_scan_key_plain(u_char *p, const u_char *last, ngx_uint_t *key)
+{
+    if (evs_lex_at(p, last, "\"timestamp\":")) {
+        *key = EVS_SCAN_KEY_TIMESTAMP;
+        return p + sizeof("\"timestamp\":") - 1;
+    }
+
+    if (evs_lex_at(p, last, "\"type\":")) {
+        *key = EVS_SCAN_KEY_TYPE;
+        return p + sizeof("\"type\":") - 1;
+    }
+
+    if (evs_lex_at(p, last, "\"name\":")) {
+        *key = EVS_SCAN_KEY_NAME;
+        return p + sizeof("\"name\":") - 1;
+    }
+
+    if (evs_lex_at(p, last, "\"data\":")) {
+        *key = EVS_SCAN_KEY_DATA;
+        return p + sizeof("\"data\":") - 1;
+    }
+
+    return NULL;
 }
 
 
