@@ -141,10 +141,10 @@ for my $setting (qw(origin cors)) {
 # an endpoint
 
 fails('', 'unknown endpoint "http" in "eventsession": must be ws, session, '
-    . 'track, feed, workers, healthcheck or ready',
+    . 'track, batch, feed, workers, healthcheck or ready',
     locations => 'location / { eventsession http; }');
 fails('', 'unknown endpoint "" in "eventsession": must be ws, session, '
-    . 'track, feed, workers, healthcheck or ready',
+    . 'track, batch, feed, workers, healthcheck or ready',
     locations => 'location / { eventsession ""; }');
 fails('', '"eventsession" directive is duplicate', locations =>
     'location / { eventsession healthcheck; eventsession healthcheck; }');
@@ -158,8 +158,8 @@ fails('', '"eventsession" directive is not allowed here',
     server => 'eventsession healthcheck;');
 fails('', '"eventsession" directive is not allowed here',
     locations => 'location / { if ($arg_a) { eventsession healthcheck; } }');
-fails('', 'unknown directive "eventsession_workers"',
-    server => 'eventsession_workers 3;');
+fails('', 'unknown directive "eventsession_worker"',
+    server => 'eventsession_worker 3;');
 
 for my $endpoint (qw(ws session feed ready)) {
     fails('', qq("eventsession $endpoint" in location "/x/" needs )

@@ -74,7 +74,9 @@ sub reload {
 }
 
 
-sub keys_of { sort(@{ $_[0]->cli('KEYS', '*') }) }
+# But for those of the workers of batches, which come by themselves.
+
+sub keys_of { sort(grep { !/\{workers\}/ } @{ $_[0]->cli('KEYS', '*') }) }
 
 
 # http, server and location, and other servers beside it

@@ -26,7 +26,15 @@ my $nginx = $t->nginx(
     redis         => $redis,
     redis_options => 'reconnect=50ms:300ms',
     http          => 'eventsession_timeout 2s;',
-    server        => <<'END',
+    locations     => <<'END',
+        location = /workers {
+            eventsession workers;
+        }
+
+        location /workers/ {
+            eventsession workers;
+        }
+
         location = /cors {
             eventsession workers;
             eventsession_cors https://a.example;
