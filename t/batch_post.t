@@ -449,7 +449,8 @@ is(stored_sum($redis), 20_000, 'is not');
 accepted($nginx, '[{},{"name":"abcd","category":"äöüß","data":"ab"},{}]', 3,
     'at the limits of the location', path => '/limits');
 
-for my $case ([ '{},{},{},{}', 'entry 3: a message may have at most 3 entries' ],
+for my $case (
+    [ '{},{},{},{}', 'entry 3: a message may have at most 3 entries' ],
     [ '{"name":"abcde"}', 'entry 0: name is longer than 4 bytes' ],
     [ '{"category":"abcde"}', 'entry 0: category is longer than 4 characters' ],
     [ '{"data":12345}',
@@ -552,7 +553,8 @@ my $origin = 'Origin: https://a.example';
 $res = $nginx->request('OPTIONS', '/cors', headers => [ $origin ]);
 
 is($res->status, 204, 'a preflight');
-is($res->header('Access-Control-Allow-Origin'), 'https://a.example', 'its origin');
+is($res->header('Access-Control-Allow-Origin'), 'https://a.example',
+    'its origin');
 is($res->header('Access-Control-Allow-Methods'), 'GET, HEAD, POST', 'methods');
 like($res->header('Access-Control-Allow-Headers'),
     qr/Content-Type, Content-Encoding, Idempotency-Key/, 'headers');
@@ -566,8 +568,8 @@ is($res->header('Access-Control-Allow-Origin'), 'https://a.example',
     'and a fault');
 is(batch($nginx, '[]', headers => [ $origin ])
     ->header('Access-Control-Allow-Origin'), undef, 'not elsewhere');
-is($nginx->request('OPTIONS', '/cors', headers => [ 'Origin: https://b.example' ])
-    ->header('Access-Control-Allow-Origin'), undef, 'nor by others');
+is($nginx->request('OPTIONS', '/cors',
+    headers => [ 'Origin: https://b.example' ])->header('Access-Control-Allow-Origin'), undef, 'nor by others');
 
 
 # requests in a row on one connection, good and bad, with small and large
@@ -640,10 +642,13 @@ for my $headers ([], [ 'application: x' ], [ 'application: ' . uuid() ],
         headers => $headers);
 }
 
+refused('[{}]', 403, $no, 'one in the URL, which logs would have',
+    path => '/trusted?application=' . APP);
+
 is(stored_sum($redis), 0, 'nothing is stored');
 
-accepted($nginx, qq([{"timestamp":1,"data":7},{"name":"a","session_id":"$sid"}]),
-    2, 'an application', path => '/trusted',
+accepted($nginx,
+    qq([{"timestamp":1,"data":7},{"name":"a","session_id":"$sid"}]), 2, 'an application', path => '/trusted',
     headers => [ 'application: ' . APP ]);
 is_deeply([ map { $_->{application} } fed() ], [ ('example') x 2 ],
     'is named on the feed');

@@ -291,7 +291,7 @@ ngx_http_eventsession_batch_trust(ngx_http_eventsession_batch_t *ctx)
         return ngx_http_eventsession_batch_plan(ctx);
     }
 
-    rc = ngx_http_eventsession_application(r, 1, &ctx->uuid);
+    rc = ngx_http_eventsession_application(r, 0, &ctx->uuid);
 
     if (rc == NGX_OK) {
         ctx->waiter.data = ctx;

@@ -45,6 +45,7 @@ evs_once_digest(u_char *digest, const ngx_str_t *one, const ngx_str_t *two)
 
     ngx_sha1_init(&state);
     ngx_sha1_update(&state, one->data, one->len);
+    ngx_sha1_update(&state, "", 1);
     ngx_sha1_update(&state, two->data, two->len);
     ngx_sha1_final(sha1, &state);
 

@@ -44,7 +44,7 @@ typedef struct {
 } evs_once_t;
 
 
-/* The digest of two texts, one behind the other, in lower case. */
+/* The digest of two texts with a NUL between them, in lower case. */
 void evs_once_digest(u_char *digest, const ngx_str_t *one,
     const ngx_str_t *two);
 
