@@ -161,7 +161,7 @@ fails('', '"eventsession" directive is not allowed here',
 fails('', 'unknown directive "eventsession_worker"',
     server => 'eventsession_worker 3;');
 
-for my $endpoint (qw(ws session feed ready)) {
+for my $endpoint (qw(ws session batch feed workers ready)) {
     fails('', qq("eventsession $endpoint" in location "/x/" needs )
         . '"eventsession_redis" in this or an outer block',
         locations => "location /x/ { eventsession $endpoint; }");
