@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "http/batch.h"
+#include "http/batch_conf.h"
 #include "http/feed.h"
 #include "http/health.h"
 #include "http/schema.h"

@@ -17,15 +17,6 @@
 
 ngx_int_t ngx_http_eventsession_batch_handler(ngx_http_request_t *r);
 
-/* The setter of eventsession_workers; its slot is an evs_pool_conf_t. */
-char *ngx_http_eventsession_batch_workers(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-/* What was said of the workers nowhere; what their settings are by default. */
-void ngx_http_eventsession_batch_unset(evs_pool_conf_t *conf);
-void ngx_http_eventsession_batch_merge(evs_pool_conf_t *conf,
-    const evs_pool_conf_t *prev);
-
 /* The workers of a location begin. */
 ngx_int_t ngx_http_eventsession_batch_init(ngx_cycle_t *cycle,
     const evs_store_conf_t *store, const evs_pool_conf_t *workers);
