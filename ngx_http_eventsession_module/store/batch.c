@@ -809,9 +809,14 @@ evs_batch_feed(evs_batch_t *batch)
         return NGX_ERROR;
     }
 
-    /* a part ends with EVS_BATCH_FEED_EVENTS, or with so many bytes */
+    /*
+     * A part ends with EVS_BATCH_FEED_EVENTS, or where it and the first event
+     * of the next one have more than EVS_BATCH_FEED_PART bytes: an event may
+     * count twice.
+     */
 
-    parts = n / EVS_BATCH_FEED_EVENTS + batch->len / EVS_BATCH_FEED_PART + 2;
+    parts = n / EVS_BATCH_FEED_EVENTS + 2 * batch->len / EVS_BATCH_FEED_PART
+            + 1;
 
     batch->messages = ngx_alloc(parts * sizeof(evs_batch_message_t),
                                 batch->log);

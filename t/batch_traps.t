@@ -1,0 +1,86 @@
+# Why: shapes of bodies and moments that POST /events once handled badly.
+# Known to fail by: a feed whose messages are counted by the average event.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+
+use EventSession;
+use EventSession::Session;
+use EventSession::SSE;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $t = EventSession->new;
+
+large_events_on_the_feed();
+
+done_testing();
+
+
+sub nginx {
+    my (%options) = @_;
+
+    my $more = delete $options{more} // '';
+
+    return $t->nginx(
+        locations => <<END . $more,
+            location = /events { eventsession batch; }
+            location /session/ { eventsession session; }
+            location = /workers { eventsession workers; }
+            location = /feed { eventsession feed; }
+END
+        %options);
+}
+
+
+sub post {
+    my ($nginx, $body, @headers) = @_;
+
+    return $nginx->request('POST', '/events', body => $body,
+        headers => [ 'Content-Type: application/json', @headers ]);
+}
+
+
+# An entry of the feed takes 8 KB of events, or one: of events of 5 KB as many
+# entries as there are events.
+
+sub large_events_on_the_feed {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis, server => 'client_max_body_size 8m;');
+
+    my @sizes = (5000) x 300;
+    push(@sizes, 8100, 10, 8100, 10, 60_000, 1, 1, 1, (4000, 4300) x 100);
+
+    my $feed = $nginx->sse('/feed');
+
+    is($feed->opened && $feed->status, 200, 'a feed');
+
+    my $res = post($nginx, '[' . join(',', map { '{"data":"' . $_ x 1 . ':'
+        . 'x' x $sizes[$_] . '"}' } 0 .. $#sizes) . ']');
+
+    is($res->body, '{"accepted":' . @sizes . '}', 'large events are stored');
+
+    my %seen;
+
+    for (@sizes) {
+        my $event = $feed->next or last;
+
+        my ($n, $x) = $event->{data} =~ /"data":"(\d+):(x+)"/ or last;
+
+        $seen{$n}++ if length($x) == $sizes[$n];
+    }
+
+    is(scalar(keys(%seen)), scalar(@sizes), 'and each is on the feed');
+
+    finish($nginx);
+}
+
+
+sub finish {
+    my ($nginx) = @_;
+
+    is($nginx->quit, 0, 'nginx quits');
+    ok_log($nginx);
+}
