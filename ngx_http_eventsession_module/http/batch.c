@@ -487,20 +487,16 @@ ngx_http_eventsession_batch_store(ngx_http_eventsession_batch_t *ctx)
 static ngx_int_t
 ngx_http_eventsession_batch_read(ngx_http_eventsession_batch_t *ctx)
 {
-    u_char                             text[EVS_BATCH_NOW_LEN];
     evs_scan_t                         scan;
-    evs_timestamp_t                    now;
     ngx_http_request_t                *r;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
     r = ctx->request;
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
-    evs_batch_now(&ctx->batch, &now, text);
-
     evs_scan_init_batch(&scan, ctx->body.data, ctx->body.len, elcf->sid_kind,
                         &elcf->limits, ngx_http_eventsession_batch_names,
-                        &now, ctx->lines);
+                        evs_batch_now(&ctx->batch), ctx->lines);
 
     switch (evs_batch_read(&ctx->batch, &scan)) {
 

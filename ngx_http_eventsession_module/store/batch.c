@@ -381,19 +381,21 @@ evs_batch_record(evs_batch_t *batch, ngx_str_t *record)
 }
 
 
-void
-evs_batch_now(evs_batch_t *batch, evs_timestamp_t *now, u_char *text)
+const evs_timestamp_t *
+evs_batch_now(evs_batch_t *batch)
 {
     u_char  *p;
 
-    p = text;
+    p = batch->text;
     *p++ = '"';
     p = evs_time_format(p, batch->plan.now, 6);
     *p++ = '"';
 
-    now->us = batch->plan.now;
-    now->text.data = text;
-    now->text.len = (size_t) (p - text);
+    batch->now.us = batch->plan.now;
+    batch->now.text.data = batch->text;
+    batch->now.text.len = (size_t) (p - batch->text);
+
+    return &batch->now;
 }
 
 

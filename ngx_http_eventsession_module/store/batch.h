@@ -102,6 +102,8 @@ struct evs_batch_s {
 
     /* the rest is not the caller's */
     evs_batch_plan_t             plan;
+    evs_timestamp_t              now;          /* plan.now, as a string of */
+    u_char                       text[EVS_TIME_STRING_LEN + 2];
     evs_chunks_waiter_t          chunks;
     u_char                      *texts;
     size_t                       len;
@@ -136,9 +138,7 @@ struct evs_batch_s {
 ngx_int_t evs_batch_plan(evs_batch_t *batch);
 
 /* The time of entries that have none: see evs_scan_init_batch(). */
-void evs_batch_now(evs_batch_t *batch, evs_timestamp_t *now, u_char *text);
-
-#define EVS_BATCH_NOW_LEN  (EVS_TIME_STRING_LEN + 2)
+const evs_timestamp_t *evs_batch_now(evs_batch_t *batch);
 
 /* As evs_scan_next() at the end of a body: NGX_DONE when all is read. */
 ngx_int_t evs_batch_read(evs_batch_t *batch, evs_scan_t *scan);
