@@ -132,10 +132,10 @@ ngx_http_eventsession_batch_read_shard(ngx_http_request_t *r,
 
     n = (rc == NGX_OK) ? ngx_atoi(value.data, value.len) : NGX_ERROR;
 
-    if (n == NGX_ERROR || n >= EVS_STORE_SHARDS_MAX) {
+    if (n == NGX_ERROR || n >= EVS_CHUNKS_SHARDS) {
         return ngx_http_eventsession_problem(r, NGX_HTTP_BAD_REQUEST,
                                        "shard must be an integer from 0 to %d",
-                                       EVS_STORE_SHARDS_MAX - 1);
+                                       EVS_CHUNKS_SHARDS - 1);
     }
 
     *shard = (ngx_uint_t) n;

@@ -103,7 +103,7 @@ evs_batch_read_begin(evs_batch_read_t *read)
 
     p = evs_resp_argc(p, 5);
     p = evs_resp_arg(p, (u_char *) "ZRANGE", 6);
-    p = evs_resp_arg(p, key, (size_t) (evs_store_chunks_key(key, read->conf)
+    p = evs_resp_arg(p, key, (size_t) (evs_chunks_index_key(key, read->conf)
                                        - key));
     p = evs_resp_arg(p, (u_char *) "0", 1);
     p = evs_resp_arg(p, (u_char *) "-1", 2);
@@ -148,11 +148,11 @@ evs_batch_read_shard(evs_batch_read_t *read, const ngx_str_t *text)
 
     n = ngx_atoi(text->data, text->len);
 
-    if (n == NGX_ERROR || n >= EVS_STORE_SHARDS_MAX
+    if (n == NGX_ERROR || n >= EVS_CHUNKS_SHARDS
         || (text->data[0] == '0' && text->len != 1))
     {
         read->foreign = 1;
-        n = EVS_STORE_SHARDS_MAX;
+        n = EVS_CHUNKS_SHARDS;
     }
 
     read->listed = (ngx_uint_t) n;
@@ -165,7 +165,7 @@ evs_batch_read_chunks(evs_batch_read_t *read, const ngx_str_t *text)
     ngx_int_t          n;
     evs_batch_list_t  *list;
 
-    if (read->listed == EVS_STORE_SHARDS_MAX
+    if (read->listed == EVS_CHUNKS_SHARDS
         || (read->shard != EVS_BATCH_ALL_SHARDS
             && read->listed != read->shard))
     {

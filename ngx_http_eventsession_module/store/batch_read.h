@@ -19,12 +19,13 @@
 #include <ngx_event.h>
 
 #include "store/batch_source.h"
+#include "store/chunks.h"
 #include "store/range.h"
 #include "store/store.h"
 
 
 /* in the place of a shard */
-#define EVS_BATCH_ALL_SHARDS   EVS_STORE_SHARDS_MAX
+#define EVS_BATCH_ALL_SHARDS   EVS_CHUNKS_SHARDS
 
 
 typedef struct {

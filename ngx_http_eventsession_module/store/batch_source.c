@@ -17,6 +17,7 @@
 #include <ngx_core.h>
 
 #include "store/batch_source.h"
+#include "store/chunks.h"
 
 
 /* members in a page, at most */
@@ -60,6 +61,7 @@ static void evs_batch_source_probed(evs_batch_source_t *source);
 static const char *evs_batch_source_paged(evs_batch_source_t *source);
 static ngx_uint_t evs_batch_source_foreign(evs_batch_source_t *source,
     const evs_redis_reply_t *reply);
+static void evs_batch_source_shrink(evs_batch_source_t *source);
 static void evs_batch_source_free(evs_batch_source_t *source);
 static int evs_batch_compare(int64_t us, const u_char *identity, size_t len,
     int64_t other_us, const u_char *other, size_t other_len);
@@ -105,8 +107,8 @@ evs_batch_source_ask(evs_batch_source_t *source)
     }
 
     key.data = key_buf;
-    key.len = (size_t) (evs_store_chunk_key(key_buf, common->conf,
-                                            source->shard, source->chunk)
+    key.len = (size_t) (evs_chunks_key(key_buf, common->conf, source->shard,
+                                       source->chunk)
                         - key_buf);
 
     switch (source->step) {
@@ -212,7 +214,7 @@ evs_batch_source_probe(evs_batch_source_t *source, u_char *p,
 }
 
 
-/* What is left comes to the front; a buffer that is too large goes. */
+/* What is left comes to the front. */
 
 static void
 evs_batch_source_compact(evs_batch_source_t *source)
@@ -220,11 +222,6 @@ evs_batch_source_compact(evs_batch_source_t *source)
     uint32_t  left;
 
     left = source->last - source->pos;
-
-    if (left == 0 && source->size > EVS_BATCH_BUFFER) {
-        evs_batch_source_free(source);
-        return;
-    }
 
     if (left != 0 && source->pos != 0) {
         ngx_memmove(source->buf, source->buf + source->pos, left);
@@ -651,6 +648,44 @@ evs_batch_source_pop(evs_batch_source_t *source)
     record = (evs_batch_record_t *) (void *) (source->buf + source->pos);
 
     source->pos += (uint32_t) evs_batch_record_size(record->len);
+
+    if (source->common->held > EVS_BATCH_BUDGET
+        && source->size > source->common->share
+        && source->last - source->pos <= source->size / 2)
+    {
+        evs_batch_source_shrink(source);
+    }
+}
+
+
+/* Others have need of the room; if there is no memory, they have to wait. */
+
+static void
+evs_batch_source_shrink(evs_batch_source_t *source)
+{
+    u_char    *buf;
+    uint32_t   left;
+
+    evs_batch_source_compact(source);
+
+    left = source->last;
+
+    if (left == 0) {
+        evs_batch_source_free(source);
+        return;
+    }
+
+    buf = ngx_alloc(left, source->common->log);
+    if (buf == NULL) {
+        return;
+    }
+
+    ngx_memcpy(buf, source->buf, left);
+    ngx_free(source->buf);
+
+    source->common->held -= source->size - left;
+    source->buf = buf;
+    source->size = left;
 }
 
 

@@ -74,25 +74,6 @@ evs_store_alive_key(u_char *p, const evs_store_conf_t *conf)
 }
 
 
-u_char *
-evs_store_chunk_key(u_char *p, const evs_store_conf_t *conf, ngx_uint_t shard,
-    uint64_t chunk)
-{
-    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
-
-    return ngx_sprintf(p, "{s%02ui}:batch:%uL", shard, chunk);
-}
-
-
-u_char *
-evs_store_chunks_key(u_char *p, const evs_store_conf_t *conf)
-{
-    p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
-
-    return ngx_cpymem(p, "{batch}:chunks", sizeof("{batch}:chunks") - 1);
-}
-
-
 const char *
 evs_store_failure(const evs_redis_reply_t *reply)
 {

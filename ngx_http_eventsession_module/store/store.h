@@ -66,16 +66,5 @@ u_char *evs_store_deleted_key(u_char *p, const evs_store_conf_t *conf);
 u_char *evs_store_workers_key(u_char *p, const evs_store_conf_t *conf);
 u_char *evs_store_alive_key(u_char *p, const evs_store_conf_t *conf);
 
-/*
- * A chunk of the batch events of a shard, <prefix>{sNN}:batch:<chunk>, and the
- * sorted set that has each shard's highest chunk, <prefix>{batch}:chunks.
- * Writes at most EVS_STORE_KEY_MAX bytes.
- */
-#define EVS_STORE_SHARDS_MAX   1000
-
-u_char *evs_store_chunk_key(u_char *p, const evs_store_conf_t *conf,
-    ngx_uint_t shard, uint64_t chunk);
-u_char *evs_store_chunks_key(u_char *p, const evs_store_conf_t *conf);
-
 
 #endif /* _EVS_STORE_H_INCLUDED_ */
