@@ -1,6 +1,7 @@
 # Why: shapes of bodies and moments that POST /events once handled badly.
 # Known to fail by: a feed whose messages are counted by the average event; a
-# timestamp that lies on the stack of who has returned.
+# timestamp that lies on the stack of who has returned; events on the feed that
+# were never stored.
 
 use strict;
 use warnings;
@@ -17,6 +18,7 @@ my $t = EventSession->new;
 
 large_events_on_the_feed();
 session_and_no_timestamp();
+feed_of_what_is_stored();
 
 done_testing();
 
@@ -105,6 +107,62 @@ sub session_and_no_timestamp {
         'the same as where batches are read');
 
     finish($nginx);
+}
+
+
+# The chunk of one shard can't be written.
+
+sub feed_of_what_is_stored {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis);
+    my $feed  = $nginx->sse('/feed');
+    my $sid   = uuid();
+    my $body  = '[' . join(',', map { qq({"timestamp":$_,"data":$_}) } 1 .. 99)
+                . qq(,{"timestamp":3,"session_id":"$sid","data":100}]);
+
+    ok($feed->opened, 'a feed');
+
+    $redis->cli('SET', 'es:{s03}:batch:0', 'no sorted set');
+
+    is(post($nginx, $body, 'Idempotency-Key: a')->status, 503,
+        'a body is not stored as a whole');
+
+    is(post($nginx, '[{"timestamp":1,"data":"mark"}]')->status, 200,
+        'another one is');
+
+    my @before = grep { $_ ne '100' } until_mark($feed);
+
+    is(join(' ', @before), '', 'the feed has only what is stored');
+
+    $redis->cli('DEL', 'es:{s03}:batch:0');
+
+    is(post($nginx, $body, 'Idempotency-Key: a')->body, '{"accepted":100}',
+        'the first one comes again');
+    is(post($nginx, '[{"timestamp":1,"data":"mark"}]')->status, 200, 'a mark');
+
+    is(join(' ', sort { $a <=> $b } grep { $_ ne '100' } until_mark($feed)),
+        join(' ', 1 .. 99), 'and is on the feed, once');
+
+    is(scalar(@{ $nginx->get('/events')->json }), 102, 'as it is stored');
+
+    finish($nginx);
+}
+
+
+# The data of what is on the feed up to the mark.
+
+sub until_mark {
+    my ($feed) = @_;
+
+    my @data;
+
+    while (my $event = $feed->json) {
+        return @data if $event->{data} eq 'mark';
+
+        push(@data, $event->{data});
+    }
+
+    return (@data, 'no mark');
 }
 
 

@@ -53,6 +53,8 @@ static ngx_int_t evs_batch_file(evs_batch_t *batch, const evs_sid_t *sid,
 static ngx_uint_t evs_batch_shard(const evs_batch_plan_t *plan, int64_t us);
 static ngx_int_t evs_batch_go(evs_batch_t *batch);
 static ngx_int_t evs_batch_index(evs_batch_t *batch);
+static u_char *evs_batch_index_write(u_char *p, const evs_batch_t *batch,
+    ngx_uint_t n);
 static void evs_batch_indexed(void *data, const evs_redis_reply_t *reply);
 static void evs_batch_lots(evs_batch_t *batch);
 static ngx_int_t evs_batch_sessions(evs_batch_t *batch);
@@ -61,7 +63,9 @@ static ngx_uint_t evs_batch_feed_part(evs_batch_t *batch, evs_feed_t *feed,
     evs_batch_message_t *message, ngx_uint_t *event, ngx_uint_t *filed);
 static void evs_batch_fed(evs_feed_message_t *message, const char *failure);
 static void evs_batch_part(void *data, const char *failure);
+static void evs_batch_stored(evs_batch_t *batch);
 static void evs_batch_settled(void *data);
+static void evs_batch_end(evs_batch_t *batch);
 
 
 static const evs_redis_handlers_t  evs_batch_index_handlers = {
@@ -658,9 +662,7 @@ evs_batch_go(evs_batch_t *batch)
 
     evs_batch_lots(batch);
 
-    if ((batch->nfiled != 0 && evs_batch_sessions(batch) != NGX_OK)
-        || (batch->store->feed && evs_batch_feed(batch) != NGX_OK))
-    {
+    if (batch->nfiled != 0 && evs_batch_sessions(batch) != NGX_OK) {
         batch->failure = "no memory";
     }
 
@@ -675,14 +677,12 @@ evs_batch_go(evs_batch_t *batch)
 static ngx_int_t
 evs_batch_index(evs_batch_t *batch)
 {
-    u_char            *p, *last, buf[EVS_STORE_KEY_MAX];
-    ngx_uint_t         i, n;
-    evs_batch_plan_t  *plan;
+    u_char      *p;
+    ngx_uint_t   i, n;
 
-    plan = &batch->plan;
     n = 0;
 
-    for (i = 0; i < plan->shards; i++) {
+    for (i = 0; i < batch->plan.shards; i++) {
         n += (batch->lots[i].n != 0);
     }
 
@@ -692,22 +692,7 @@ evs_batch_index(evs_batch_t *batch)
         return NGX_ERROR;
     }
 
-    last = evs_chunks_index_key(buf, batch->store);
-
-    p = evs_resp_argc(p, 3 + 2 * n);
-    p = evs_resp_arg(p, (u_char *) "ZADD", 4);
-    p = evs_resp_arg(p, buf, (size_t) (last - buf));
-    p = evs_resp_arg(p, (u_char *) "GT", 2);
-
-    for (i = 0; i < plan->shards; i++) {
-
-        if (batch->lots[i].n != 0) {
-            last = evs_number_write(buf, plan->chunks[i]);
-            p = evs_resp_arg(p, buf, (size_t) (last - buf));
-            last = evs_number_write(buf, i);
-            p = evs_resp_arg(p, buf, (size_t) (last - buf));
-        }
-    }
+    p = evs_batch_index_write(p, batch, n);
 
     if (evs_redis_commit(batch->node, p, 1, batch->store->timeout,
                          &evs_batch_index_handlers, batch)
@@ -719,6 +704,35 @@ evs_batch_index(evs_batch_t *batch)
     batch->pending++;
 
     return NGX_OK;
+}
+
+
+/* "ZADD <key> GT <chunk> <shard> ...", of n shards */
+
+static u_char *
+evs_batch_index_write(u_char *p, const evs_batch_t *batch, ngx_uint_t n)
+{
+    u_char      *last, buf[EVS_STORE_KEY_MAX];
+    ngx_uint_t   i;
+
+    last = evs_chunks_index_key(buf, batch->store);
+
+    p = evs_resp_argc(p, 3 + 2 * n);
+    p = evs_resp_arg(p, (u_char *) "ZADD", 4);
+    p = evs_resp_arg(p, buf, (size_t) (last - buf));
+    p = evs_resp_arg(p, (u_char *) "GT", 2);
+
+    for (i = 0; i < batch->plan.shards; i++) {
+
+        if (batch->lots[i].n != 0) {
+            last = evs_number_write(buf, batch->plan.chunks[i]);
+            p = evs_resp_arg(p, buf, (size_t) (last - buf));
+            last = evs_number_write(buf, i);
+            p = evs_resp_arg(p, buf, (size_t) (last - buf));
+        }
+    }
+
+    return p;
 }
 
 
@@ -792,7 +806,11 @@ evs_batch_sessions(evs_batch_t *batch)
 }
 
 
-/* Events of no session; the others are there by their sessions. */
+/*
+ * Events of no session; the others are there by their sessions, behind the
+ * commands that store them.  These are stored by commands that may wait for
+ * the linger, and so the feed has to wait for their replies.
+ */
 
 static ngx_int_t
 evs_batch_feed(evs_batch_t *batch)
@@ -928,27 +946,57 @@ evs_batch_part(void *data, const char *failure)
         return;
     }
 
-    if (batch->failure != NULL) {
-        batch->storing = 0;
-        batch->handlers->done(batch->data, NGX_ERROR, batch->failure);
+    if (batch->failure != NULL || batch->stored) {
+        evs_batch_end(batch);
         return;
     }
 
-    /* what the workers have stored is to be seen by who is told */
+    evs_batch_stored(batch);
+}
+
+
+/* What is stored goes to the feed, and into the workers' records. */
+
+static void
+evs_batch_stored(evs_batch_t *batch)
+{
+    batch->stored = 1;
+    batch->pending = 2;
+
+    if (batch->store->feed && evs_batch_feed(batch) != NGX_OK) {
+        batch->failure = "no memory";
+    }
 
     batch->settled.data = batch;
     batch->settled.done = evs_batch_settled;
 
     evs_workers_settle(evs_pool_registry(batch->pool), &batch->settled);
+
+    /* not before: settled may be told at once */
+
+    evs_batch_part(batch, NULL);
 }
 
 
 static void
 evs_batch_settled(void *data)
 {
-    u_char        text[EVS_ONCE_DIGEST_LEN + sizeof(" done ") + NGX_INT_T_LEN];
-    ngx_str_t     record;
-    evs_batch_t  *batch = data;
+    evs_batch_part(data, NULL);
+}
+
+
+static void
+evs_batch_end(evs_batch_t *batch)
+{
+    u_char     text[EVS_ONCE_DIGEST_LEN + sizeof(" done ") + NGX_INT_T_LEN];
+    ngx_str_t  record;
+
+    batch->storing = 0;
+
+    if (batch->failure != NULL) {
+        batch->handlers->done(batch->data, NGX_ERROR, batch->failure);
+        return;
+    }
 
     if (batch->keyed) {
         record.data = text;
@@ -960,7 +1008,6 @@ evs_batch_settled(void *data)
         evs_once_end(batch->store, batch->node, batch->once.digest, &record);
     }
 
-    batch->storing = 0;
     batch->handlers->done(batch->data, NGX_OK, NULL);
 }
 

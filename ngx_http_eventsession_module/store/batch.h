@@ -5,8 +5,8 @@
  *
  *     evs_batch_plan()    where its events go: known now, or Redis is asked
  *     evs_batch_read()    its entries, from the scanner
- *     evs_batch_store()   to the pool's workers, the sessions that are named,
- *                         and the feed
+ *     evs_batch_store()   to the pool's workers and the sessions that are
+ *                         named, then to the feed
  *
  * With an Idempotency-Key the plan is kept in Redis (store/once.h): a body
  * that comes again has the same ids, times and chunks, so that its members are
@@ -123,6 +123,7 @@ struct evs_batch_s {
     evs_workers_waiter_t         settled;
     unsigned                     planned:1;    /* the plan is a record's */
     unsigned                     storing:1;    /* it outlives its request */
+    unsigned                     stored:1;     /* but not all know it yet */
 };
 
 
