@@ -569,7 +569,8 @@ is($res->header('Access-Control-Allow-Origin'), 'https://a.example',
 is(batch($nginx, '[]', headers => [ $origin ])
     ->header('Access-Control-Allow-Origin'), undef, 'not elsewhere');
 is($nginx->request('OPTIONS', '/cors',
-    headers => [ 'Origin: https://b.example' ])->header('Access-Control-Allow-Origin'), undef, 'nor by others');
+    headers => [ 'Origin: https://b.example' ])
+    ->header('Access-Control-Allow-Origin'), undef, 'nor by others');
 
 
 # requests in a row on one connection, good and bad, with small and large
@@ -648,7 +649,8 @@ refused('[{}]', 403, $no, 'one in the URL, which logs would have',
 is(stored_sum($redis), 0, 'nothing is stored');
 
 accepted($nginx,
-    qq([{"timestamp":1,"data":7},{"name":"a","session_id":"$sid"}]), 2, 'an application', path => '/trusted',
+    qq([{"timestamp":1,"data":7},{"name":"a","session_id":"$sid"}]), 2,
+    'an application', path => '/trusted',
     headers => [ 'application: ' . APP ]);
 is_deeply([ map { $_->{application} } fed() ], [ ('example') x 2 ],
     'is named on the feed');

@@ -409,7 +409,7 @@ sub stamp {
     my @t = gmtime($time);
 
     return sprintf('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', $t[5] + 1900,
-        $t[4] + 1, @t[3, 2, 1, 0], ($time - int($time)) * 1000);
+        $t[4] + 1, @t[3, 2, 1, 0], ($time - int($time)) * 1000 + 0.5);
 }
 
 
