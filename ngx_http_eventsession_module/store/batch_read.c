@@ -50,7 +50,7 @@ static void evs_batch_read_chunks(evs_batch_read_t *read,
     const ngx_str_t *text);
 static void evs_batch_read_listed(void *data, const evs_redis_reply_t *reply);
 static const char *evs_batch_read_sources(evs_batch_read_t *read);
-static void evs_batch_read_begin_sources(evs_batch_read_t *read);
+static void evs_batch_read_begin_sources(evs_batch_read_t *read, ngx_uint_t n);
 static void evs_batch_read_source(void *data, evs_batch_source_t *source,
     ngx_int_t rc, const char *failure);
 static void evs_batch_read_run(evs_batch_read_t *read);
@@ -245,7 +245,6 @@ evs_batch_read_sources(evs_batch_read_t *read)
         return read->failed ? "no memory" : NULL;
     }
 
-    read->nsources = (ngx_uint_t) n;
     read->sources = ngx_pcalloc(read->pool, n * sizeof(evs_batch_source_t));
     read->heap = ngx_palloc(read->pool, n * sizeof(evs_batch_source_t *));
 
@@ -253,22 +252,24 @@ evs_batch_read_sources(evs_batch_read_t *read)
         return "no memory";
     }
 
-    evs_batch_read_begin_sources(read);
+    evs_batch_read_begin_sources(read, (ngx_uint_t) n);
 
     return NULL;
 }
 
 
 static void
-evs_batch_read_begin_sources(evs_batch_read_t *read)
+evs_batch_read_begin_sources(evs_batch_read_t *read, ngx_uint_t n)
 {
-    ngx_uint_t            i, n, chunk;
+    ngx_uint_t            i, first, chunk;
     evs_batch_list_t     *list;
     evs_batch_source_t   *source;
     evs_batch_sources_t  *common;
 
-    n = read->range.want ? read->range.want + 1 : EVS_BATCH_READ_FIRST;
-    n = n / read->nsources + EVS_BATCH_READ_FEW;
+    read->nsources = n;
+
+    first = read->range.want ? read->range.want + 1 : EVS_BATCH_READ_FIRST;
+    first = first / n + EVS_BATCH_READ_FEW;
 
     common = &read->common;
 
@@ -277,10 +278,10 @@ evs_batch_read_begin_sources(evs_batch_read_t *read)
     common->log = read->log;
     common->range = &read->range;
     common->taken = &read->cursor;
-    common->first = ngx_min(n, EVS_BATCH_READ_MOST);
+    common->first = ngx_min(first, EVS_BATCH_READ_MOST);
     common->done = evs_batch_read_source;
     common->data = read;
-    common->share = EVS_BATCH_BUDGET / read->nsources;
+    common->share = EVS_BATCH_BUDGET / n;
     common->share = ngx_min(common->share, EVS_BATCH_BUFFER);
     common->share = ngx_max(common->share, EVS_BATCH_READ_SHARE);
 
