@@ -1,7 +1,7 @@
 # Why: shapes of bodies and moments that POST /events once handled badly.
 # Known to fail by: a feed whose messages are counted by the average event; a
 # timestamp that lies on the stack of who has returned; events on the feed that
-# were never stored.
+# were never stored; a location that waits for as long as its neighbour does.
 
 use strict;
 use warnings;
@@ -19,6 +19,7 @@ my $t = EventSession->new;
 large_events_on_the_feed();
 session_and_no_timestamp();
 feed_of_what_is_stored();
+neighbours_of_other_patience();
 
 done_testing();
 
@@ -163,6 +164,45 @@ sub until_mark {
     }
 
     return (@data, 'no mark');
+}
+
+
+# With the same settings, but for the time that a client waits.
+
+sub neighbours_of_other_patience {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis, redis_options => 'command_timeout=20s',
+        http => 'eventsession_timeout 20s;', more => <<'END');
+            location = /hasty {
+                eventsession batch;
+                eventsession_timeout 300ms;
+            }
+            location = /first {
+                eventsession batch;
+                eventsession_timeout 200ms;
+            }
+END
+    my $body = '[{"timestamp":1}]';
+
+    is(post($nginx, $body)->status, 200, 'chunks are known');
+
+    $redis->freeze;
+
+    my @http = map {
+        my $http = $nginx->connect;
+        $http->send($http->text_of('POST', $_, body => $body,
+            headers => [ 'Content-Type: application/json' ]));
+        $http;
+    } qw(/events /hasty /first);
+
+    is($http[$_]->response->status, 503, 'who has no patience is told')
+        for 1, 2;
+
+    $redis->thaw;
+
+    is($http[0]->response->body, '{"accepted":1}', 'who has waits');
+
+    finish($nginx);
 }
 
 

@@ -109,6 +109,7 @@ evs_pool(const evs_pool_conf_t *conf, const evs_store_conf_t *store,
 
         if (pool->node == node
             && evs_store_same_prefix(pool->store, store)
+            && pool->store->timeout == store->timeout
             && ngx_memcmp(&pool->conf, conf, sizeof(evs_pool_conf_t)) == 0)
         {
             return pool;

@@ -65,8 +65,8 @@ typedef struct {
 
 
 /*
- * The pool of these settings in this process; made, with its workers, at the
- * first call.  NULL: no memory.
+ * The pool of these settings, and of the store's keys and timeout, in this
+ * process; made, with its workers, at the first call.  NULL: no memory.
  */
 evs_pool_t *evs_pool(const evs_pool_conf_t *conf,
     const evs_store_conf_t *store, evs_redis_node_t *node);
