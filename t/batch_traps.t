@@ -1,7 +1,8 @@
 # Why: shapes of bodies and moments that POST /events once handled badly.
 # Known to fail by: a feed whose messages are counted by the average event; a
 # timestamp that lies on the stack of who has returned; events on the feed that
-# were never stored; a location that waits for as long as its neighbour does.
+# were never stored; a location that waits for as long as its neighbour does; a
+# process that ends with a partial batch in its hands, and tells nobody.
 
 use strict;
 use warnings;
@@ -20,6 +21,7 @@ large_events_on_the_feed();
 session_and_no_timestamp();
 feed_of_what_is_stored();
 neighbours_of_other_patience();
+partial_batch_at_the_end();
 
 done_testing();
 
@@ -203,6 +205,34 @@ END
     is($http[0]->response->body, '{"accepted":1}', 'who has waits');
 
     finish($nginx);
+}
+
+
+sub partial_batch_at_the_end {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis,
+        http => 'eventsession_workers batch=10 linger=60s;');
+
+    my @body = map { '[' . join(',', ('{"timestamp":1}') x $_) . ']' } 9, 10;
+
+    is(post($nginx, $body[1])->status, 200, 'a batch leaves at once');
+
+    my $http = $nginx->connect;
+
+    $http->send($http->text_of('POST', '/events', body => $body[0],
+        headers => [ 'Content-Type: application/json' ]));
+
+    # which is there, as what comes behind it is answered
+
+    is($nginx->get('/workers')->status, 200, 'less than a batch waits');
+
+    $nginx->terminate;
+
+    my $res = $http->response;
+
+    is($res->status, 503, 'who waits for it is told when nginx ends');
+    like($res->body, qr/shutting down/, 'why');
+    ok_log($nginx);
 }
 
 

@@ -78,11 +78,15 @@ static void evs_pool_linger(ngx_event_t *ev);
 static void evs_pool_flush(evs_pool_shard_t *shard, ngx_uint_t least);
 static ngx_int_t evs_pool_send(evs_pool_shard_t *shard);
 static size_t evs_pool_gather(evs_pool_write_t *write);
+static size_t evs_pool_gather_lot(evs_pool_write_t *write,
+    const evs_pool_lot_t *lot);
 static u_char *evs_pool_text(u_char *p, evs_pool_write_t *write);
 static void evs_pool_sent(evs_pool_write_t *write);
 static void evs_pool_written(void *data, const evs_redis_reply_t *reply);
+static void evs_pool_tell(ngx_queue_t *q, ngx_uint_t nlots,
+    const char *failure);
 static void evs_pool_settle(evs_pool_lot_t *lot);
-static void evs_pool_fail(evs_pool_shard_t *shard);
+static void evs_pool_fail(evs_pool_shard_t *shard, const char *failure);
 static evs_pool_write_t *evs_pool_write_get(evs_pool_t *pool);
 static void evs_pool_write_put(evs_pool_write_t *write);
 static void evs_pool_idle(ngx_event_t *ev);
@@ -264,7 +268,7 @@ evs_pool_flush(evs_pool_shard_t *shard, ngx_uint_t least)
     while (shard->waiting >= least) {
 
         if (evs_pool_send(shard) != NGX_OK) {
-            evs_pool_fail(shard);
+            evs_pool_fail(shard, "the server has no memory left");
             break;
         }
     }
@@ -318,14 +322,11 @@ static size_t
 evs_pool_gather(evs_pool_write_t *write)
 {
     size_t             size;
-    uint32_t           i;
-    ngx_uint_t         n, max;
     ngx_queue_t       *q;
     evs_pool_lot_t    *lot;
     evs_pool_shard_t  *shard;
 
     shard = write->shard;
-    max = shard->pool->conf.batch;
     size = EVS_ZADD_HEAD_MAX + EVS_POOL_CARD_MAX;
 
     write->first = ngx_queue_data(shard->next, evs_pool_lot_t, queue);
@@ -333,7 +334,8 @@ evs_pool_gather(evs_pool_write_t *write)
     write->events = 0;
 
     for (q = shard->next;
-         q != ngx_queue_sentinel(&shard->lots) && write->events < max;
+         q != ngx_queue_sentinel(&shard->lots)
+         && write->events < shard->pool->conf.batch;
          q = ngx_queue_next(q))
     {
         lot = ngx_queue_data(q, evs_pool_lot_t, queue);
@@ -344,24 +346,40 @@ evs_pool_gather(evs_pool_write_t *write)
             break;
         }
 
-        n = ngx_min(lot->waiting, max - write->events);
-        i = lot->first;
-
-        write->nlots++;
-        write->events += n;
-        write->left = lot->waiting - n;
-
-        for ( /* void */ ; n != 0; n--) {
-            size += lot->events[i].len;
-            i = lot->events[i].next;
-        }
-
-        write->rest = i;
+        size += evs_pool_gather_lot(write, lot);
     }
 
     /* once a lot is enough to know how full the chunk is */
 
     write->counted = (write->left == 0);
+
+    return size;
+}
+
+
+/* As many as there is room for. */
+
+static size_t
+evs_pool_gather_lot(evs_pool_write_t *write, const evs_pool_lot_t *lot)
+{
+    size_t      size;
+    uint32_t    i;
+    ngx_uint_t  n;
+
+    n = ngx_min(lot->waiting, write->shard->pool->conf.batch - write->events);
+    i = lot->first;
+    size = 0;
+
+    write->nlots++;
+    write->events += n;
+    write->left = lot->waiting - n;
+
+    for ( /* void */ ; n != 0; n--) {
+        size += lot->events[i].len;
+        i = lot->events[i].next;
+    }
+
+    write->rest = i;
 
     return size;
 }
@@ -445,16 +463,13 @@ evs_pool_sent(evs_pool_write_t *write)
 static void
 evs_pool_written(void *data, const evs_redis_reply_t *reply)
 {
-    const char         *failure;
-    ngx_uint_t          nlots;
-    ngx_queue_t        *q;
-    evs_pool_t         *pool;
-    evs_pool_lot_t     *lot;
-    evs_pool_write_t   *write = data;
-    evs_pool_shard_t   *shard;
+    const char        *failure;
+    ngx_uint_t         nlots;
+    ngx_queue_t       *q;
+    evs_pool_t        *pool;
+    evs_pool_write_t  *write = data;
 
-    shard = write->shard;
-    pool = shard->pool;
+    pool = write->shard->pool;
     failure = NULL;
 
     write->worker->writes--;
@@ -476,8 +491,16 @@ evs_pool_written(void *data, const evs_redis_reply_t *reply)
     nlots = write->nlots;
 
     evs_pool_write_put(write);
+    evs_pool_tell(q, nlots, failure);
+}
 
-    /* what is told may free its lot */
+
+/* A write of these lots is done.  Who is told may free his. */
+
+static void
+evs_pool_tell(ngx_queue_t *q, ngx_uint_t nlots, const char *failure)
+{
+    evs_pool_lot_t  *lot;
 
     while (nlots-- != 0) {
         lot = ngx_queue_data(q, evs_pool_lot_t, queue);
@@ -504,21 +527,21 @@ evs_pool_settle(evs_pool_lot_t *lot)
 }
 
 
-/* No memory: what waits won't be sent. */
+/* What waits won't be sent. */
 
 static void
-evs_pool_fail(evs_pool_shard_t *shard)
+evs_pool_fail(evs_pool_shard_t *shard, const char *failure)
 {
     evs_pool_lot_t  *lot;
-
-    shard->waiting = 0;
 
     while (shard->next != ngx_queue_sentinel(&shard->lots)) {
         lot = ngx_queue_data(shard->next, evs_pool_lot_t, queue);
         shard->next = ngx_queue_next(shard->next);
 
+        shard->waiting -= lot->waiting;
+
         lot->waiting = 0;
-        lot->failure = "no memory";
+        lot->failure = failure;
 
         evs_pool_settle(lot);
     }
@@ -609,22 +632,37 @@ evs_pool_idle(ngx_event_t *ev)
 void
 evs_pool_exit(void)
 {
+    ngx_uint_t   i;
     evs_pool_t  *pool;
 
     while (evs_pools != NULL) {
         pool = evs_pools;
         evs_pools = pool->next;
 
+        /* Redis is gone: nothing is under way, but something may linger */
+
+        for (i = 0; i < pool->conf.shards; i++) {
+            evs_pool_fail(&pool->shards[i], "the server is shutting down");
+        }
+
         evs_pool_free(pool);
     }
 }
 
 
+/* Also one of which the registry has some of the workers only. */
+
 static void
 evs_pool_free(evs_pool_t *pool)
 {
-    ngx_uint_t         i;
-    ngx_queue_t       *q;
+    ngx_uint_t    i, n;
+    ngx_queue_t  *q;
+
+    n = pool->workers ? pool->conf.shards * pool->conf.workers : 0;
+
+    for (i = 0; i < n; i++) {
+        evs_workers_finish(pool->registry, &pool->workers[i].worker);
+    }
 
     for (i = 0; i < pool->conf.shards; i++) {
         if (pool->shards[i].linger.timer_set) {

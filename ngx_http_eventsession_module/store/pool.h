@@ -83,7 +83,10 @@ const evs_pool_conf_t *evs_pool_conf(const evs_pool_t *pool);
 evs_chunks_t *evs_pool_chunks(const evs_pool_t *pool);
 evs_workers_t *evs_pool_registry(const evs_pool_t *pool);
 
-/* At the end of a process, after evs_redis_exit(). */
+/*
+ * At the end of a process, after evs_redis_exit(): lots that wait are done,
+ * with a failure.
+ */
 void evs_pool_exit(void);
 
 
