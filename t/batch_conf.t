@@ -223,7 +223,11 @@ is_deeply({ counted($nginx, '/two/workers') }, { 0 => 25, 1 => 25, 2 => 10 },
 
 $nginx->{server} = 'eventsession_prefix idle:; '
     . 'eventsession_workers shards=2 workers=2 idle=300ms;';
+
+my ($old) = $nginx->workers;
+
 $nginx->reload;
+wait_for { !grep { $_ == $old } $nginx->workers };
 
 $http{ $nginx->port } = $nginx->connect;
 
