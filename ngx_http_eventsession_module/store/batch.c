@@ -168,7 +168,7 @@ evs_batch_recorded(void *data, ngx_int_t rc, const ngx_str_t *record,
     if (rc == NGX_OK) {
         failure = "no memory";
 
-        if (record->len == 0) {
+        if (record->data == NULL) {
             rc = evs_batch_ask(batch);
 
             if (rc == NGX_AGAIN) {
@@ -275,7 +275,9 @@ evs_batch_load_plan(evs_batch_t *batch, u_char *p, u_char *last)
 
     plan->now = ngx_atoi(word.data, word.len);
 
-    if (plan->now == NGX_ERROR || evs_batch_word(&p, last, &word) != NGX_OK) {
+    if (plan->now == NGX_ERROR || plan->now > EVS_TIME_MAX_US
+        || evs_batch_word(&p, last, &word) != NGX_OK)
+    {
         return NGX_ABORT;
     }
 

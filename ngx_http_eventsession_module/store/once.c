@@ -169,7 +169,7 @@ evs_once_element(void *data, ngx_uint_t nreply, const ngx_str_t *element)
 
     ngx_str_null(&once->record);
 
-    if (element->data == NULL || element->len == 0) {
+    if (element->data == NULL) {
         return;
     }
 

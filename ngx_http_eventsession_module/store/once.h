@@ -31,7 +31,8 @@ typedef struct {
     void                    *data;
     /*
      * Once for each of the calls below.  NGX_OK: *record is what Redis has, of
-     * the pool, or is empty; NGX_ERROR: failure is as of evs_store_failure().
+     * the pool, or its data is NULL; NGX_ERROR: failure is as of
+     * evs_store_failure().
      */
     void                   (*done)(void *data, ngx_int_t rc,
                                    const ngx_str_t *record,
