@@ -625,7 +625,8 @@ $redis->cli('DEL', STREAM, DELETED);
 
 $redis->cli('ACL', 'SETUSER', 'events', 'on', '>s3cret', '~es:*', '+zadd',
     '+zrange', '+zrevrangebyscore', '+zcount', '+ping', '+info', '+exists',
-    '+unlink', '+xrange', '+xrevrange', '+zremrangebyscore');
+    '+unlink', '+xrange', '+xrevrange', '+zremrangebyscore', '+smembers',
+    '+zrem');
 
 my $user = $t->nginx(redis => $redis->url . '?user=events&password=s3cret',
     server    => 'eventsession_delete on; eventsession_feed off;',

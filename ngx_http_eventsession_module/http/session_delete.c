@@ -101,6 +101,7 @@ ngx_http_eventsession_delete_begin(ngx_http_request_t *r,
     del = &ctx->del;
     del->conf = &elcf->store;
     del->sid = *sid;
+    del->pool = r->pool;
     del->done = ngx_http_eventsession_delete_done;
     del->data = ctx;
     del->node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);

@@ -13,6 +13,7 @@
 
 #include "event/number.h"
 #include "store/batch.h"
+#include "store/copies.h"
 #include "store/feed_entry.h"
 #include "store/zadd.h"
 
@@ -58,6 +59,8 @@ static u_char *evs_batch_index_write(u_char *p, const evs_batch_t *batch,
 static void evs_batch_indexed(void *data, const evs_redis_reply_t *reply);
 static void evs_batch_lots(evs_batch_t *batch);
 static ngx_int_t evs_batch_sessions(evs_batch_t *batch);
+static ngx_int_t evs_batch_copies(evs_batch_t *batch,
+    const evs_append_event_t **events);
 static ngx_int_t evs_batch_feed(evs_batch_t *batch);
 static ngx_uint_t evs_batch_feed_part(evs_batch_t *batch, evs_feed_t *feed,
     evs_batch_message_t *message, ngx_uint_t *event, ngx_uint_t *filed);
@@ -796,9 +799,60 @@ evs_batch_sessions(evs_batch_t *batch)
 
     rc = evs_append_events(batch->store, batch->node, events, batch->nfiled,
                            &batch->append);
+
+    if (rc == NGX_OK) {
+        batch->pending++;
+        rc = evs_batch_copies(batch, events);
+    }
+
     ngx_free(events);
 
-    if (rc != NGX_OK) {
+    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Where a session's events have copies, for who deletes it; of events that
+ * follow each other in one chunk, once.
+ */
+
+static ngx_int_t
+evs_batch_copies(evs_batch_t *batch, const evs_append_event_t **events)
+{
+    u_char           *p;
+    ngx_uint_t        i, n, shard, before;
+    const evs_sid_t  *sid;
+
+    p = evs_redis_reserve(batch->node, batch->nfiled * EVS_COPIES_ADD_MAX);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+    sid = NULL;
+    before = 0;
+
+    for (i = 0; i < batch->nfiled; i++) {
+        shard = evs_batch_shard(&batch->plan, events[i]->entry.timestamp.us);
+
+        if (sid != NULL && shard == before && sid->len == events[i]->sid.len
+            && ngx_memcmp(sid->data, events[i]->sid.data, sid->len) == 0)
+        {
+            continue;
+        }
+
+        sid = &events[i]->sid;
+        before = shard;
+
+        p = evs_copies_add(p, batch->store, sid, shard,
+                           batch->plan.chunks[shard]);
+        n++;
+    }
+
+    if (evs_redis_commit(batch->node, p, n, batch->store->timeout,
+                         &evs_batch_index_handlers, batch)
+        == NULL)
+    {
         return NGX_ERROR;
     }
 

@@ -2,8 +2,8 @@
 /*
  * The deletion of a session: see delete.h.
  *
- * Both commands may be sent again: whatever the second one did at the first
- * attempt, it does no harm at the next.  The mark comes before the UNLINK, so
+ * All commands may be sent again: whatever one did at the first attempt, it
+ * does no harm at the next.  The mark comes before the UNLINK, so
  * that the history shows nothing of a session that is gone.
  */
 
@@ -19,7 +19,8 @@
 
 /* three commands, with a key, a session's id and a few short words each */
 #define EVS_DELETE_COMMAND_MAX                                                \
-    (3 * (EVS_STORE_KEY_MAX + EVS_SID_MAX + 6 * EVS_RESP_ARG_MAX + 96))
+    (3 * (EVS_STORE_KEY_MAX + EVS_SID_MAX + 6 * EVS_RESP_ARG_MAX + 96)       \
+     + EVS_COPIES_KEY_MAX)
 
 
 #define evs_delete_lit(p, s)                                                  \
@@ -29,9 +30,12 @@
 static void evs_delete_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_delete_asked(void *data, const evs_redis_reply_t *reply);
+static ngx_int_t evs_delete_copies(evs_delete_t *del);
+static void evs_delete_uncopied(void *data, const char *failure);
 static ngx_int_t evs_delete_send(evs_delete_t *del);
 static u_char *evs_delete_mark(u_char *p, const evs_delete_t *del);
 static u_char *evs_delete_prune(u_char *p, const evs_delete_t *del);
+static u_char *evs_delete_unlink(u_char *p, const evs_delete_t *del);
 static void evs_delete_sent(void *data, const evs_redis_reply_t *reply);
 static u_char *evs_delete_edge(u_char *p, const ngx_str_t *stream,
     const char *command, const char *from, const char *to);
@@ -87,6 +91,8 @@ evs_delete_cancel(evs_delete_t *del)
         evs_redis_cancel(del->cmd);
         del->cmd = NULL;
     }
+
+    evs_copies_cancel(&del->copies);
 }
 
 
@@ -134,8 +140,41 @@ evs_delete_asked(void *data, const evs_redis_reply_t *reply)
         return;
     }
 
-    if (evs_delete_send(del) != NGX_OK) {
+    if (evs_delete_copies(del) != NGX_OK) {
         del->done(del->data, NGX_ERROR, "no memory");
+    }
+}
+
+
+static ngx_int_t
+evs_delete_copies(evs_delete_t *del)
+{
+    evs_copies_t  *copies;
+
+    copies = &del->copies;
+
+    copies->conf = del->conf;
+    copies->node = del->node;
+    copies->sid = del->sid;
+    copies->pool = del->pool;
+    copies->done = evs_delete_uncopied;
+    copies->data = del;
+
+    return evs_copies_remove(copies);
+}
+
+
+static void
+evs_delete_uncopied(void *data, const char *failure)
+{
+    evs_delete_t  *del = data;
+
+    if (failure == NULL && evs_delete_send(del) != NGX_OK) {
+        failure = "no memory";
+    }
+
+    if (failure != NULL) {
+        del->done(del->data, NGX_ERROR, failure);
     }
 }
 
@@ -163,7 +202,7 @@ evs_delete_send(evs_delete_t *del)
         p = evs_delete_prune(p, del);
     }
 
-    p = evs_delete_key(p, del, "UNLINK");
+    p = evs_delete_unlink(p, del);
 
     del->cmd = evs_redis_commit(del->node, p, n, del->conf->timeout,
                                 &evs_delete_send_handlers, del);
@@ -210,6 +249,23 @@ evs_delete_prune(u_char *p, const evs_delete_t *del)
     last = ngx_sprintf(score, "(%uL", evs_stream_id_score(&del->first));
 
     return evs_resp_arg(p, score, (size_t) (last - score));
+}
+
+
+static u_char *
+evs_delete_unlink(u_char *p, const evs_delete_t *del)
+{
+    u_char  *last, key[EVS_COPIES_KEY_MAX];
+
+    p = evs_resp_argc(p, 3);
+    p = evs_delete_lit(p, "UNLINK");
+
+    last = evs_store_key(key, del->conf, &del->sid);
+    p = evs_resp_arg(p, key, (size_t) (last - key));
+
+    last = evs_copies_key(key, del->conf, &del->sid);
+
+    return evs_resp_arg(p, key, (size_t) (last - key));
 }
 
 

@@ -1,14 +1,16 @@
 
 /*
- * A session is taken out of Redis: its key, and its events from the history
- * of the feed.  Two commands, as the second one needs what the first one
- * tells:
+ * A session is taken out of Redis: its key, its events from the history of
+ * the feed, and what batches keep of them.  Each step needs what the one
+ * before tells:
  *
  *     XREVRANGE <stream> + - COUNT 1, XRANGE <stream> - + COUNT 1,
  *     EXISTS <key>
  *
+ *     the copies in the chunks of batches (store/copies.h)
+ *
  *     ZADD <deleted> GT <top> <sid>, ZREMRANGEBYSCORE <deleted> -inf (<first>,
- *     UNLINK <key>
+ *     UNLINK <key> <copies>
  *
  * The entries of the stream stay: they have other sessions' events in them.
  * What is replayed leaves out the events of a session that are no younger
@@ -18,8 +20,8 @@
  *
  * An event is in its session's set before it is on the stream.  So what is up
  * to top was in the set, and is deleted with it; a session that begins anew
- * is behind top, and is replayed.  Of what others store between the two
- * commands, the history may still have what the set has lost.
+ * is behind top, and is replayed.  Of what others store between the steps,
+ * the history and the chunks may still have what the set has lost.
  */
 
 
@@ -31,6 +33,7 @@
 #include <ngx_core.h>
 
 #include "event/sid.h"
+#include "store/copies.h"
 #include "store/store.h"
 #include "store/stream_id.h"
 
@@ -39,6 +42,7 @@ typedef struct {
     const evs_store_conf_t      *conf;
     evs_redis_node_t            *node;
     evs_sid_t                    sid;
+    ngx_pool_t                  *pool;
 
     /*
      * Once.  NGX_OK: it is gone; NGX_DECLINED: no such session; NGX_ERROR:
@@ -50,6 +54,7 @@ typedef struct {
 
     /* the state of the deletion */
     evs_redis_cmd_t             *cmd;
+    evs_copies_t                 copies;
     evs_stream_id_t              top;
     evs_stream_id_t              first;
     unsigned                     has_top:1;

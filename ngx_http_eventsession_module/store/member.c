@@ -43,6 +43,7 @@ static u_char *evs_member_write_timestamp(u_char *p, const ngx_str_t *text,
 static ngx_uint_t evs_member_decimal(const ngx_str_t *text, uint64_t *digits,
     ngx_uint_t *behind);
 static u_char *evs_member_write_more(u_char *p, const evs_entry_t *entry);
+static u_char *evs_member_write_session(u_char *p, const ngx_str_t *sid);
 static u_char *evs_member_read_timestamp(evs_member_t *member, u_char *p,
     u_char *last);
 static ngx_int_t evs_member_us_text(const ngx_str_t *text, int64_t *us);
@@ -226,11 +227,17 @@ evs_member_write_more(u_char *p, const evs_entry_t *entry)
         p = ngx_cpymem(p, entry->data.data, entry->data.len);
     }
 
-    if (entry->session.data != NULL) {
-        p = evs_member_lit(p, ",\"session_id\":\"");
-        p = ngx_cpymem(p, entry->session.data, entry->session.len);
-        *p++ = '"';
-    }
+    return (entry->session.data != NULL)
+           ? evs_member_write_session(p, &entry->session) : p;
+}
+
+
+static u_char *
+evs_member_write_session(u_char *p, const ngx_str_t *sid)
+{
+    p = evs_member_lit(p, ",\"session_id\":\"");
+    p = ngx_cpymem(p, sid->data, sid->len);
+    *p++ = '"';
 
     return p;
 }
@@ -529,4 +536,48 @@ evs_member_batch(u_char *p, const evs_member_t *member)
     *p++ = '}';
 
     return p;
+}
+
+
+ngx_uint_t
+evs_member_own_id(const evs_member_t *member)
+{
+    return member->text.data[0] == EVS_MEMBER_EVENT;
+}
+
+
+size_t
+evs_member_copy_max(const evs_member_t *member, const ngx_str_t *sid)
+{
+    return member->text.len + EVS_VARINT_MAX + sizeof(",\"session_id\":\"\"")
+           + sid->len;
+}
+
+
+/* The code of the timestamp stands behind the id. */
+
+u_char *
+evs_member_copy(u_char *p, const evs_member_t *member, const ngx_str_t *sid)
+{
+    size_t   len;
+    u_char  *start, *last;
+
+    start = p;
+
+    last = member->name.data;
+
+    if (member->code & EVS_MEMBER_MORE) {
+        last -= evs_varint_len(member->name.len);
+    }
+
+    len = (size_t) (last - member->text.data);
+
+    p = ngx_cpymem(p, member->text.data, len);
+    start[1 + EVS_MEMBER_ID_LEN] |= EVS_MEMBER_MORE;
+
+    p = evs_varint_write(p, member->name.len);
+    p = ngx_cpymem(p, member->name.data, member->name.len);
+    p = ngx_cpymem(p, member->more.data, member->more.len);
+
+    return evs_member_write_session(p, sid);
 }

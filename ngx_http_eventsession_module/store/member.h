@@ -99,5 +99,16 @@ u_char *evs_member_child(u_char *p, const evs_member_t *member);
 size_t evs_member_batch_max(const evs_member_t *member);
 u_char *evs_member_batch(u_char *p, const evs_member_t *member);
 
+/* Whether its id is one of ours: 1 or 0. */
+ngx_uint_t evs_member_own_id(const evs_member_t *member);
+
+/*
+ * An EVENT of a session's set as it is kept outside of it, with the session
+ * told inside; what evs_member_write() makes of an entry with a session.
+ */
+size_t evs_member_copy_max(const evs_member_t *member, const ngx_str_t *sid);
+u_char *evs_member_copy(u_char *p, const evs_member_t *member,
+    const ngx_str_t *sid);
+
 
 #endif /* _EVS_MEMBER_H_INCLUDED_ */

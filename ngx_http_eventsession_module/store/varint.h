@@ -30,6 +30,21 @@ evs_varint_write(u_char *p, uint64_t n)
 }
 
 
+/* Bytes that it takes. */
+
+static ngx_inline size_t
+evs_varint_len(uint64_t n)
+{
+    size_t  len;
+
+    for (len = 1; n >= 0x80; n >>= 7) {
+        len++;
+    }
+
+    return len;
+}
+
+
 /* The end of the integer at p; NULL: cut short, or too long for 64 bits. */
 
 static ngx_inline u_char *

@@ -376,6 +376,71 @@ test_batch(void **state)
 }
 
 
+/* A session's event and its copy in a batch differ by the session alone. */
+
+static void
+test_copy(void **state)
+{
+    size_t         i, k, max;
+    u_char         event[512], *buf, *last;
+    ngx_str_t      text, sid;
+    evs_entry_t    entry;
+    evs_member_t   member;
+
+    static const char  *timestamps[] = { "5", "1.50", "1e9",
+                                         "\"2021-06-23T04:28:53Z\"" };
+
+    static const struct {
+        const char  *name;
+        const char  *category;
+        const char  *data;
+        const char  *application;
+    } copies[] = {
+        { "n", NULL, NULL, NULL },
+        { NULL, NULL, NULL, NULL },
+        { "", NULL, "null", NULL },
+        { "n", "c", "{\"a\":1}", "shop" },
+        { NULL, NULL, "1", "shop" },
+        { NAME40 NAME40 NAME40 NAME40, NULL, NULL, NULL },
+        { NAME40 NAME40 NAME40 NAME40, "c", NULL, NULL }
+    };
+
+    member_str(&sid, "a8098c1a-f86e-11da-bd1a-00112444be1e");
+
+    for (i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+        for (k = 0; k < sizeof(timestamps) / sizeof(timestamps[0]); k++) {
+            ngx_memzero(&entry, sizeof(evs_entry_t));
+
+            member_str(&entry.timestamp.text, timestamps[k]);
+            member_str(&entry.name, copies[i].name);
+            member_str(&entry.category, copies[i].category);
+            member_str(&entry.data, copies[i].data);
+            member_str(&entry.application, copies[i].application);
+
+            last = evs_member_write(event, &entry, (u_char *) ID);
+            text.data = event;
+            text.len = (size_t) (last - event);
+
+            assert_int_equal(evs_member_read(&member, &text), NGX_OK);
+            assert_int_equal(evs_member_own_id(&member), 1);
+
+            max = evs_member_copy_max(&member, &sid);
+            buf = malloc(max);
+            text.len = (size_t) (evs_member_copy(buf, &member, &sid) - buf);
+            assert_true(text.len <= max);
+
+            entry.session = sid;
+            last = evs_member_write(event, &entry, (u_char *) ID);
+
+            assert_int_equal(text.len, (size_t) (last - event));
+            assert_memory_equal(buf, event, text.len);
+
+            free(buf);
+        }
+    }
+}
+
+
 /* STARTs sort by their time, and so do ENDs: all that the key knows of it. */
 
 static void
@@ -602,6 +667,7 @@ main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_edges_sort),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_strangers),
