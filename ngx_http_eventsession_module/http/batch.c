@@ -49,6 +49,8 @@ static ngx_http_eventsession_batch_t *ngx_http_eventsession_batch_create(
 static void ngx_http_eventsession_batch_cleanup(void *data);
 static void ngx_http_eventsession_batch_free(
     ngx_http_eventsession_batch_t *ctx);
+static ngx_int_t ngx_http_eventsession_batch_begin(
+    ngx_http_eventsession_batch_t *ctx);
 static ngx_int_t ngx_http_eventsession_batch_trust(
     ngx_http_eventsession_batch_t *ctx);
 static void ngx_http_eventsession_batch_known(evs_apps_waiter_t *waiter,
@@ -57,6 +59,8 @@ static ngx_int_t ngx_http_eventsession_batch_trusted(
     ngx_http_eventsession_batch_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_batch_plan(
     ngx_http_eventsession_batch_t *ctx);
+static ngx_int_t ngx_http_eventsession_batch_single(ngx_http_request_t *r,
+    ngx_uint_t *single);
 static void ngx_http_eventsession_batch_digests(
     ngx_http_eventsession_batch_t *ctx);
 static void ngx_http_eventsession_batch_planned(void *data, ngx_int_t rc,
@@ -200,7 +204,7 @@ ngx_http_eventsession_batch_body(ngx_http_request_t *r, ngx_str_t *body,
     ctx->lines = (lines != 0);
     (void) ngx_http_eventsession_batch_key(r, &ctx->key);
 
-    rc = ngx_http_eventsession_batch_trust(ctx);
+    rc = ngx_http_eventsession_batch_begin(ctx);
 
     if (rc == NGX_DONE) {
 
@@ -264,26 +268,59 @@ ngx_http_eventsession_batch_free(ngx_http_eventsession_batch_t *ctx)
 }
 
 
-/* NGX_DONE: it goes on later; else what to finalize with.  So all below. */
+/*
+ * Whatever a body waits for from now on, it takes part of the room that there
+ * is.  NGX_DONE: it goes on later; else what to finalize with.  So all below.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_batch_begin(ngx_http_eventsession_batch_t *ctx)
+{
+    evs_batch_t                       *batch;
+    ngx_http_request_t                *r;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    r = ctx->request;
+    batch = &ctx->batch;
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+
+    batch->node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
+    if (batch->node == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!evs_store_has_room(&elcf->store, batch->node)) {
+        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "the store is too far behind, try again later");
+    }
+
+    batch->pool = evs_pool(&elcf->workers, &elcf->store, batch->node);
+    if (batch->pool == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    batch->store = &elcf->store;
+    batch->memory = r->pool;
+    batch->log = ngx_cycle->log;
+    batch->handlers = &ngx_http_eventsession_batch_handlers;
+    batch->data = ctx;
+
+    evs_batch_hold(batch, ctx->body.len);
+
+    return ngx_http_eventsession_batch_trust(ctx);
+}
+
 
 static ngx_int_t
 ngx_http_eventsession_batch_trust(ngx_http_eventsession_batch_t *ctx)
 {
     ngx_int_t                          rc;
-    evs_redis_node_t                  *node;
     ngx_http_request_t                *r;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
     r = ctx->request;
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
-
-    node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
-    if (node == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->batch.store = &elcf->store;
-    ctx->batch.node = node;
 
     if (!elcf->require_application) {
         return ngx_http_eventsession_batch_plan(ctx);
@@ -295,7 +332,8 @@ ngx_http_eventsession_batch_trust(ngx_http_eventsession_batch_t *ctx)
         ctx->waiter.data = ctx;
         ctx->waiter.done = ngx_http_eventsession_batch_known;
 
-        rc = evs_apps_check(&elcf->apps, node, &ctx->uuid, &ctx->waiter);
+        rc = evs_apps_check(&elcf->apps, ctx->batch.node, &ctx->uuid,
+                            &ctx->waiter);
     }
 
     return (rc == NGX_AGAIN) ? NGX_DONE
@@ -353,55 +391,47 @@ ngx_http_eventsession_batch_trusted(ngx_http_eventsession_batch_t *ctx,
 static ngx_int_t
 ngx_http_eventsession_batch_plan(ngx_http_eventsession_batch_t *ctx)
 {
-    ngx_int_t                          rc;
-    ngx_str_t                          value;
-    evs_batch_t                       *batch;
-    ngx_http_request_t                *r;
-    ngx_http_eventsession_loc_conf_t  *elcf;
+    ngx_int_t  rc;
 
-    r = ctx->request;
-    batch = &ctx->batch;
-
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
-
-    if (!evs_store_has_room(&elcf->store, batch->node)) {
-        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "the store is too far behind, try again later");
-    }
-
-    batch->pool = evs_pool(&elcf->workers, &elcf->store, batch->node);
-    if (batch->pool == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    batch->memory = r->pool;
-    batch->log = ngx_cycle->log;
-    batch->handlers = &ngx_http_eventsession_batch_handlers;
-    batch->data = ctx;
-
-    if (ngx_http_arg(r, (u_char *) "single_shard",
-                     sizeof("single_shard") - 1, &value)
-        == NGX_OK)
+    if (ngx_http_eventsession_batch_single(ctx->request, &ctx->batch.single)
+        != NGX_OK)
     {
-        if (value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0) {
-            batch->single = 1;
-
-        } else if (value.len != 5 || ngx_strncmp(value.data, "false", 5) != 0)
-        {
-            return ngx_http_eventsession_problem(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_eventsession_problem(ctx->request,
+                                      NGX_HTTP_BAD_REQUEST,
                                       "single_shard must be true or false");
-        }
     }
 
     if (ctx->key != NULL) {
         ngx_http_eventsession_batch_digests(ctx);
     }
 
-    rc = evs_batch_plan(batch);
+    rc = evs_batch_plan(&ctx->batch);
 
     return (rc == NGX_AGAIN)
            ? NGX_DONE
            : ngx_http_eventsession_batch_follow(ctx, rc, "no memory");
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_batch_single(ngx_http_request_t *r, ngx_uint_t *single)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "single_shard",
+                     sizeof("single_shard") - 1, &value)
+        != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0) {
+        *single = 1;
+        return NGX_OK;
+    }
+
+    return (value.len == 5 && ngx_strncmp(value.data, "false", 5) == 0)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

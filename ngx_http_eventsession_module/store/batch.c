@@ -77,6 +77,14 @@ static const evs_redis_handlers_t  evs_batch_index_handlers = {
 };
 
 
+void
+evs_batch_hold(evs_batch_t *batch, size_t size)
+{
+    batch->held += size;
+    evs_redis_load(batch->node, size);
+}
+
+
 ngx_int_t
 evs_batch_plan(evs_batch_t *batch)
 {
@@ -606,6 +614,13 @@ evs_batch_shard(const evs_batch_plan_t *plan, int64_t us)
 ngx_int_t
 evs_batch_store(evs_batch_t *batch)
 {
+    /* what is allocated beyond that was never written to */
+
+    evs_batch_hold(batch, batch->len
+                          + batch->entries * sizeof(evs_pool_event_t)
+                          + batch->nfiled * sizeof(evs_batch_filed_t)
+                          + batch->plan.shards * sizeof(evs_pool_lot_t));
+
     return (batch->keyed && !batch->planned) ? evs_batch_begin(batch)
                                              : evs_batch_go(batch);
 }
@@ -1079,6 +1094,18 @@ evs_batch_cancel(evs_batch_t *batch)
 void
 evs_batch_free(evs_batch_t *batch)
 {
+    evs_redis_node_t  *node;
+
+    if (batch->held != 0) {
+        node = evs_redis_node((ngx_cycle_t *) ngx_cycle, batch->store->redis);
+
+        /* at the end of the process it may be gone before */
+
+        if (node == batch->node) {
+            evs_redis_unload(node, batch->held);
+        }
+    }
+
     ngx_free(batch->texts);
     ngx_free(batch->events);
     ngx_free(batch->lots);

@@ -101,6 +101,7 @@ struct evs_batch_s {
     ngx_uint_t                   entries;
 
     /* the rest is not the caller's */
+    size_t                       held;         /* bytes, of its node */
     evs_batch_plan_t             plan;
     evs_timestamp_t              now;          /* plan.now, as a string of */
     u_char                       text[EVS_TIME_STRING_LEN + 2];
@@ -126,6 +127,9 @@ struct evs_batch_s {
     unsigned                     stored:1;     /* but not all know it yet */
 };
 
+
+/* So many bytes more are kept for it, and count as the node's load. */
+void evs_batch_hold(evs_batch_t *batch, size_t size);
 
 /*
  * evs_batch_plan():
@@ -153,7 +157,7 @@ ngx_int_t evs_batch_store(evs_batch_t *batch);
 /* Nobody waits for a batch that is not being stored: it is forgotten. */
 void evs_batch_cancel(evs_batch_t *batch);
 
-/* Frees what it has; not the struct. */
+/* Frees what it has, and holds nothing any more; not the struct. */
 void evs_batch_free(evs_batch_t *batch);
 
 
