@@ -13,6 +13,7 @@ package EventSession::BatchLoad;
 #         pad      => 0,        # bytes more in each event
 #         vanish   => 0,        # every so many-th body's client hangs up
 #                               # before it has its answer
+#         close    => 0,        # 1: a connection for each body
 #         path     => '/events');
 #
 #     $load->run(0.5);  $load->run_until(…);  $load->run_acked(10);
@@ -107,8 +108,9 @@ sub go_on {
     $client->{sent}   = [ $body ];
     $client->{in}     = '';
     $client->{out}    = batch_bytes($client->{http}, $body->{text},
-        path => $self->{path}, key => $client->{resends} ? $body->{key}
-        : undef);
+        path    => $self->{path},
+        key     => $client->{resends} ? $body->{key} : undef,
+        headers => [ $self->{close} ? 'Connection: close' : () ]);
     $client->{vanish} = $self->{vanish}
         && ++$client->{posts} % $self->{vanish} == 0;
 }
