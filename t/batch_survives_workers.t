@@ -30,6 +30,8 @@ killed();
 reloaded();
 quit_with_bodies_under_way();
 quit_with_a_partial_batch();
+redis_that_never_answers();
+one_process_alone();
 
 done_testing();
 
@@ -211,6 +213,97 @@ sub quit_with_a_partial_batch {
 
         ok((wait_for { !-e "/proc/$old" } 20), 'and the old process ends');
     }
+
+    ok_log($nginx);
+}
+
+
+# worker_shutdown_timeout is the end of all patience, in whichever stage a body
+# is: what Redis knows of its key, of its chunks, or its events.
+
+sub redis_that_never_answers {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis, workers => 1,
+        redis_options => 'command_timeout=60s',
+        main => 'worker_shutdown_timeout 1s;',
+        http => 'eventsession_timeout 60s;');
+
+    my $body = array(map { entry(timestamp => $_, data => $_) } 1 .. 1003);
+
+    for my $stage (qw(chunks events)) {
+        $redis->freeze;
+
+        my @http = map { $nginx->connect } 1 .. 4;
+
+        for my $n (0 .. 3) {
+            $http[$n]->send(batch_bytes($http[$n], $body,
+                key => $n % 2 ? "$stage $n" : undef));
+        }
+
+        is($nginx->get('/events?limit=x')->status, 400, 'bodies are there');
+
+        my ($old) = $nginx->workers;
+
+        $nginx->reload;
+
+        ok((wait_for { !-e "/proc/$old" } 10),
+            "$stage: a Redis that never answers can not hold an old worker");
+
+        isnt($_->response->status, 200, 'nor was anything accepted')
+            for @http;
+
+        $redis->thaw;
+
+        # and one that did not come before knows the chunks
+
+        is(batch($nginx, $body, key => "$stage $_")->body,
+            '{"accepted":1003}', 'it is when it comes again') for 1, 3;
+    }
+
+    cmp_ok(scalar(events($nginx)), '>=', 4 * 1003, 'all are there');
+    cmp_ok(scalar(events($nginx)), '<=', 6 * 1003,
+        'and of those without a key what Redis was told');
+
+    finish($nginx);
+}
+
+
+# "master_process off" is for who debugs: nginx ends at once there.
+
+sub one_process_alone {
+    my $redis = $t->redis;
+
+    my $nginx = $t->nginx_unstarted(redis => $redis, locations => $locations);
+
+    no warnings 'redefine';
+
+    my $conf = \&EventSession::Nginx::conf;
+
+    local *EventSession::Nginx::conf = sub {
+        $conf->(@_) =~ s/^master_process on/master_process off/mr;
+    };
+
+    local *EventSession::Nginx::listening = sub {
+        wait_for { eval { $nginx->connect } };
+    };
+
+    $nginx->start;
+
+    my $body = array(map { entry(timestamp => $_) } 1 .. 103);
+
+    is(batch($nginx, $body)->body, '{"accepted":103}', 'without a master');
+
+    $redis->freeze;
+
+    my $http = $nginx->connect;
+
+    $http->send(batch_bytes($http, $body));
+    is($nginx->get('/events?limit=x')->status, 400, 'a body is under way');
+
+    is($nginx->quit, 0, 'it quits');
+    is($http->response->status, 503, 'who waited is told');
+
+    $redis->thaw;
 
     ok_log($nginx);
 }
