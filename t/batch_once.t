@@ -225,7 +225,7 @@ sub half_done {
     my $shards = delete $options{shards} // [ 0, 1 ];
 
     $redis->cli('ACL', 'SETUSER', 'events', 'resetkeys', '~es:{batch}*',
-        '~es:{workers}*', '~es:{feed}*', "~es:{$sid}",
+        '~es:{workers}*', '~es:{feed}*', "~es:{$sid}*",
         map { sprintf('~es:{s%02d}*', $_) } @$shards);
 
     my $res = refused($body, 503, $REFUSED, $name, key => $key, %options);
@@ -523,6 +523,29 @@ for my $plan ("1 - 0", '1 0 0', '1 - ' . join(' ', (0) x 1000),
     ok_once('a plan: ' . substr($plan, 0, 40));
     $redis->cli('DEL', 'es:{batch}:chunks');
 }
+
+is($nginx->quit, 0, 'ends well');
+ok_log($nginx);
+
+
+# the rights that README names, and no more
+
+$redis->cli('FLUSHALL');
+$redis->cli('ACL', 'SETUSER', 'events', 'reset', 'on', '>x', '~es:*',
+    qw(+zadd +zrange +zrevrangebyscore +zcount +ping +info +get +set +zcard
+    +sadd +hset +hgetall +hdel +zrem +hget));
+
+$nginx = $t->nginx(redis => $user, server => 'eventsession_feed off;');
+
+for my $again (1, 2) {
+    accepted($nginx, $body, 500, 'with few rights', key => 'few');
+}
+
+is_deeply([ sort { $a <=> $b } values(%{ { counted($nginx) } }) ],
+    [ (100) x 5 ], 'is counted');
+ok_once('with few rights');
+
+unlike($nginx->log, qr/NOPERM/, 'they are enough');
 
 is($nginx->quit, 0, 'ends well');
 ok_log($nginx);
