@@ -48,6 +48,7 @@ slow_senders();
 who_leaves_in_the_middle();
 who_leaves_before_the_answer();
 one_connection();
+one_key_at_once();
 many_at_once();
 http2();
 
@@ -201,6 +202,42 @@ sub one_connection {
         'good bodies between bad ones');
 
     is(came(), 3, 'are stored');
+}
+
+
+# Who is first of those with the same key is stored, the others are told that,
+# or to come again; of two bodies with one key only one is.
+
+sub one_key_at_once {
+    my @other = (array(entry(data => 1)), array(entry(data => 2)));
+
+    for my $round (1 .. 5) {
+        my @http = map { $plain->connect } 1 .. 20;
+
+        $http[$_]->send(batch_bytes($http[$_], $body, key => "same $round"))
+            for 0 .. 9;
+        $http[$_]->send(batch_bytes($http[$_], $other[$_ % 2],
+            key => "other $round")) for 10 .. 19;
+
+        my @res = map { $_->response } @http;
+
+        is(scalar(grep { $_->body !~ /^\{"accepted":1000\}$|"status":409,/ }
+            @res[0 .. 9]), 0, 'one key, the same body: 200 or 409');
+        isnt(scalar(grep { $_->status == 200 } @res[0 .. 9]), 0,
+            'and 200 to one at least');
+
+        my @n = map { my $n = $_; scalar(grep { $res[$_]->status == 200
+            && $_ % 2 == $n } 10 .. 19) } 0, 1;
+
+        ok(($n[0] > 0) != ($n[1] > 0), 'one key, two bodies: one of them')
+            or diag("@n");
+        is(scalar(grep { $_->status !~ /^(?:200|409|422)$/ } @res), 0,
+            'the other one is 409 or 422');
+
+        accepted($plain, $body, 1000, 'again', key => "same $round");
+    }
+
+    is(came(), 5 * 1001, 'each is stored once');
 }
 
 

@@ -248,7 +248,8 @@ sub hang_up_one {
 sub hang_up {
     my ($self) = @_;
 
-    $self->hang_up_one($_) for @{ $self->{all} };
+    $_->{body} ? $self->drop($_) : $self->hang_up_one($_)
+        for @{ $self->{all} };
 }
 
 
