@@ -25,11 +25,6 @@
 #define EVS_BATCH_EVENTS       1024
 #define EVS_BATCH_FILED        16
 
-/* of a record, see evs_batch_record() */
-#define EVS_BATCH_RECORD_MAX(shards)                                          \
-    (EVS_ONCE_DIGEST_LEN + 2 * EVS_MEMBER_ID_LEN + 3 * (NGX_INT64_LEN + 1)    \
-     + (shards) * (NGX_INT64_LEN + 1))
-
 
 static ngx_int_t evs_batch_ask(evs_batch_t *batch);
 static void evs_batch_asked(void *data, const char *failure);
@@ -37,9 +32,6 @@ static ngx_int_t evs_batch_fresh(evs_batch_t *batch);
 static void evs_batch_recorded(void *data, ngx_int_t rc,
     const ngx_str_t *record, const char *failure);
 static ngx_int_t evs_batch_load(evs_batch_t *batch, const ngx_str_t *record);
-static ngx_int_t evs_batch_load_plan(evs_batch_t *batch, u_char *p,
-    u_char *last);
-static ngx_int_t evs_batch_word(u_char **p, u_char *last, ngx_str_t *word);
 static ngx_int_t evs_batch_record(evs_batch_t *batch, ngx_str_t *record);
 static ngx_int_t evs_batch_begin(evs_batch_t *batch);
 static void evs_batch_begun(void *data, ngx_int_t rc, const ngx_str_t *record,
@@ -47,11 +39,11 @@ static void evs_batch_begun(void *data, ngx_int_t rc, const ngx_str_t *record,
 static ngx_int_t evs_batch_read_begin(evs_batch_t *batch);
 static ngx_int_t evs_batch_add(evs_batch_t *batch, evs_scan_t *scan,
     evs_entry_t *entry);
+static void evs_batch_put(evs_batch_t *batch, uint32_t n, ngx_uint_t shard);
 static ngx_int_t evs_batch_room(evs_batch_t *batch, ngx_uint_t n,
     size_t size);
 static ngx_int_t evs_batch_file(evs_batch_t *batch, const evs_sid_t *sid,
     const evs_entry_t *entry, ngx_uint_t n);
-static ngx_uint_t evs_batch_shard(const evs_batch_plan_t *plan, int64_t us);
 static ngx_int_t evs_batch_go(evs_batch_t *batch);
 static ngx_int_t evs_batch_index(evs_batch_t *batch);
 static u_char *evs_batch_index_write(u_char *p, const evs_batch_t *batch,
@@ -203,9 +195,9 @@ evs_batch_recorded(void *data, ngx_int_t rc, const ngx_str_t *record,
 /*
  * The record of a key is
  *
- *     <digest of the body> <first id> <now> <shard of all, or -> <chunk> ...
+ *     <digest of the body> <plan>
  *
- * with a chunk for each shard, and when all is stored
+ * and when all is stored
  *
  *     <digest of the body> done <entries>
  *
@@ -216,26 +208,27 @@ static ngx_int_t
 evs_batch_load(evs_batch_t *batch, const ngx_str_t *record)
 {
     u_char     *p, *last;
-    ngx_int_t   n;
-    ngx_str_t   word;
+    ngx_int_t   rc, n;
 
-    p = record->data;
-    last = p + record->len;
+    p = record->data + EVS_ONCE_DIGEST_LEN;
+    last = record->data + record->len;
 
-    if (evs_batch_word(&p, last, &word) != NGX_OK
-        || word.len != EVS_ONCE_DIGEST_LEN)
-    {
+    if (record->len <= EVS_ONCE_DIGEST_LEN || *p++ != ' ') {
         return NGX_ABORT;
     }
 
-    if (ngx_memcmp(word.data, batch->body, EVS_ONCE_DIGEST_LEN) != 0) {
+    if (ngx_memcmp(record->data, batch->body, EVS_ONCE_DIGEST_LEN) != 0) {
         return NGX_DECLINED;
     }
 
     if ((size_t) (last - p) < sizeof("done ") - 1
         || ngx_memcmp(p, "done ", sizeof("done ") - 1) != 0)
     {
-        return evs_batch_load_plan(batch, p, last);
+        rc = evs_batch_plan_read(&batch->plan, batch->memory, p, last);
+
+        batch->planned = (rc == NGX_OK);
+
+        return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
     }
 
     p += sizeof("done ") - 1;
@@ -252,145 +245,21 @@ evs_batch_load(evs_batch_t *batch, const ngx_str_t *record)
 
 
 static ngx_int_t
-evs_batch_load_plan(evs_batch_t *batch, u_char *p, u_char *last)
-{
-    u_char             id[EVS_MEMBER_ID_LEN];
-    ngx_int_t          n;
-    ngx_str_t          word;
-    ngx_uint_t         i;
-    evs_batch_plan_t  *plan;
-
-    plan = &batch->plan;
-
-    if (evs_batch_word(&p, last, &word) != NGX_OK
-        || word.len != 2 * EVS_MEMBER_ID_LEN)
-    {
-        return NGX_ABORT;
-    }
-
-    for (i = 0; i < EVS_MEMBER_ID_LEN; i++) {
-        n = ngx_hextoi(word.data + 2 * i, 2);
-
-        if (n == NGX_ERROR) {
-            return NGX_ABORT;
-        }
-
-        id[i] = (u_char) n;
-    }
-
-    evs_id_load(&plan->id, id);
-
-    if (evs_batch_word(&p, last, &word) != NGX_OK) {
-        return NGX_ABORT;
-    }
-
-    plan->now = ngx_atoi(word.data, word.len);
-
-    if (plan->now == NGX_ERROR || plan->now > EVS_TIME_MAX_US
-        || evs_batch_word(&p, last, &word) != NGX_OK)
-    {
-        return NGX_ABORT;
-    }
-
-    n = (word.len == 1 && word.data[0] == '-')
-        ? EVS_CHUNKS_SHARDS : ngx_atoi(word.data, word.len);
-
-    plan->single = (ngx_uint_t) n;
-
-    plan->chunks = ngx_palloc(batch->memory,
-                              EVS_CHUNKS_SHARDS * sizeof(uint64_t));
-    if (plan->chunks == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < EVS_CHUNKS_SHARDS; i++) {
-
-        if (evs_batch_word(&p, last, &word) != NGX_OK) {
-            break;
-        }
-
-        n = ngx_atoi(word.data, word.len);
-
-        if (n == NGX_ERROR) {
-            return NGX_ABORT;
-        }
-
-        plan->chunks[i] = (uint64_t) n;
-    }
-
-    if (i == 0 || p != last
-        || (plan->single != EVS_CHUNKS_SHARDS && plan->single >= i))
-    {
-        return NGX_ABORT;
-    }
-
-    plan->shards = i;
-    plan->single = ngx_min(plan->single, i);
-
-    batch->planned = 1;
-
-    return NGX_OK;
-}
-
-
-/* What stands in front of the next blank; p is behind that. */
-
-static ngx_int_t
-evs_batch_word(u_char **p, u_char *last, ngx_str_t *word)
-{
-    u_char  *end;
-
-    end = ngx_strlchr(*p, last, ' ');
-
-    if (end == NULL) {
-        end = last;
-    }
-
-    word->data = *p;
-    word->len = (size_t) (end - *p);
-
-    *p = (end == last) ? last : end + 1;
-
-    return word->len ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_int_t
 evs_batch_record(evs_batch_t *batch, ngx_str_t *record)
 {
-    u_char            *p, id[EVS_MEMBER_ID_LEN];
-    evs_id_t           first;
-    ngx_uint_t         i;
-    evs_batch_plan_t  *plan;
+    u_char  *p;
 
-    plan = &batch->plan;
-
-    p = ngx_pnalloc(batch->memory, EVS_BATCH_RECORD_MAX(plan->shards));
+    p = ngx_pnalloc(batch->memory, EVS_ONCE_DIGEST_LEN + 1
+                                   + EVS_BATCH_PLAN_MAX(batch->plan.shards));
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     record->data = p;
 
-    first = plan->id;
-    first.ticks -= batch->entries;
-    evs_id_save(&first, id);
-
     p = ngx_cpymem(p, batch->body, EVS_ONCE_DIGEST_LEN);
     *p++ = ' ';
-    p = ngx_hex_dump(p, id, EVS_MEMBER_ID_LEN);
-    p = ngx_sprintf(p, " %L ", plan->now);
-
-    if (plan->single < plan->shards) {
-        p = ngx_sprintf(p, "%ui", plan->single);
-
-    } else {
-        *p++ = '-';
-    }
-
-    for (i = 0; i < plan->shards; i++) {
-        p = ngx_sprintf(p, " %uL", plan->chunks[i]);
-    }
+    p = evs_batch_plan_write(p, &batch->plan, batch->entries);
 
     record->len = (size_t) (p - record->data);
 
@@ -472,8 +341,7 @@ evs_batch_add(evs_batch_t *batch, evs_scan_t *scan, evs_entry_t *entry)
     size_t             size;
     u_char            *start, *p;
     ngx_str_t          member;
-    ngx_uint_t         n, shard;
-    evs_pool_lot_t    *lot;
+    ngx_uint_t         n;
     evs_pool_event_t  *event;
 
     n = scan->count - 1;
@@ -504,20 +372,31 @@ evs_batch_add(evs_batch_t *batch, evs_scan_t *scan, evs_entry_t *entry)
     batch->len += event->len;
     batch->longest = ngx_max(batch->longest, event->len);
 
-    shard = evs_batch_shard(&batch->plan, entry->timestamp.us);
+    evs_batch_put(batch, (uint32_t) n,
+                  evs_batch_plan_shard(&batch->plan, entry->timestamp.us));
+
+    return NGX_OK;
+}
+
+
+/* Event n is the last one of its shard. */
+
+static void
+evs_batch_put(evs_batch_t *batch, uint32_t n, ngx_uint_t shard)
+{
+    evs_pool_lot_t  *lot;
+
     lot = &batch->lots[shard];
 
     if (lot->n == 0) {
-        lot->first = (uint32_t) n;
+        lot->first = n;
 
     } else {
-        batch->events[batch->last[shard]].next = (uint32_t) n;
+        batch->events[batch->last[shard]].next = n;
     }
 
-    batch->last[shard] = (uint32_t) n;
+    batch->last[shard] = n;
     lot->n++;
-
-    return NGX_OK;
 }
 
 
@@ -590,24 +469,6 @@ evs_batch_file(evs_batch_t *batch, const evs_sid_t *sid,
     ngx_str_null(&filed->event.entry.session);
 
     return NGX_OK;
-}
-
-
-/* floor(seconds) mod shards, of times before 1970, too */
-
-static ngx_uint_t
-evs_batch_shard(const evs_batch_plan_t *plan, int64_t us)
-{
-    int64_t  seconds, shard;
-
-    if (plan->single < plan->shards) {
-        return plan->single;
-    }
-
-    seconds = us / 1000000 - (us % 1000000 < 0);
-    shard = seconds % (int64_t) plan->shards;
-
-    return (ngx_uint_t) (shard < 0 ? shard + (int64_t) plan->shards : shard);
 }
 
 
@@ -848,7 +709,8 @@ evs_batch_copies(evs_batch_t *batch, const evs_append_event_t **events)
     before = 0;
 
     for (i = 0; i < batch->nfiled; i++) {
-        shard = evs_batch_shard(&batch->plan, events[i]->entry.timestamp.us);
+        shard = evs_batch_plan_shard(&batch->plan,
+                                     events[i]->entry.timestamp.us);
 
         if (sid != NULL && shard == before && sid->len == events[i]->sid.len
             && ngx_memcmp(sid->data, events[i]->sid.data, sid->len) == 0)

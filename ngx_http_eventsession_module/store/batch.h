@@ -24,9 +24,9 @@
 #include "event/scan.h"
 #include "event/time.h"
 #include "store/append.h"
+#include "store/batch_plan.h"
 #include "store/chunks.h"
 #include "store/feed.h"
-#include "store/id.h"
 #include "store/once.h"
 #include "store/pool.h"
 #include "store/store.h"
@@ -47,17 +47,6 @@ typedef struct {
      */
     void  (*done)(void *data, ngx_int_t rc, const char *failure);
 } evs_batch_handlers_t;
-
-
-/* where the events of a body go */
-typedef struct {
-    evs_id_t             id;         /* of the next event */
-    int64_t              now;        /* µs: of events without a timestamp */
-    ngx_uint_t           shards;
-    ngx_uint_t           single;     /* the shard of all; shards: each has
-                                        that of its second */
-    uint64_t            *chunks;     /* of each shard */
-} evs_batch_plan_t;
 
 
 /* an event that belongs to a session, too */
