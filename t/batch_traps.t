@@ -2,7 +2,8 @@
 # Known to fail by: a feed whose messages are counted by the average event; a
 # timestamp that lies on the stack of who has returned; events on the feed that
 # were never stored; a location that waits for as long as its neighbour does; a
-# process that ends with a partial batch in its hands, and tells nobody.
+# process that ends with a partial batch in its hands, and tells nobody; a
+# command for each event of a session that comes by turns to all shards.
 
 use strict;
 use warnings;
@@ -22,6 +23,7 @@ session_and_no_timestamp();
 feed_of_what_is_stored();
 neighbours_of_other_patience();
 partial_batch_at_the_end();
+session_over_all_shards();
 
 done_testing();
 
@@ -233,6 +235,25 @@ sub partial_batch_at_the_end {
     is($res->status, 503, 'who waits for it is told when nginx ends');
     like($res->body, qr/shutting down/, 'why');
     ok_log($nginx);
+}
+
+
+sub session_over_all_shards {
+    my $redis = $t->redis;
+    my $nginx = nginx(redis => $redis);
+    my @sids  = map { uuid() } 1 .. 2;
+
+    is(post($nginx, '[' . join(',', map { my $n = $_; map {
+            qq({"timestamp":$n,"session_id":"$_","name":"a"})
+        } @sids } 1 .. 500) . ']')->body, '{"accepted":1000}',
+        'events of two sessions, by turns, and by turns in each shard');
+
+    my ($calls) = $redis->cli('INFO', 'commandstats')
+        =~ /^cmdstat_sadd:calls=(\d+)/m;
+
+    is($calls, 10, 'where they are is told once a session and shard');
+
+    finish($nginx);
 }
 
 

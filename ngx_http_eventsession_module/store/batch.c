@@ -687,16 +687,14 @@ evs_batch_sessions(evs_batch_t *batch)
 }
 
 
-/*
- * Where a session's events have copies, for who deletes it; of events that
- * follow each other in one chunk, once.
- */
+/* Where a session's events have copies, for who deletes it: once a chunk. */
 
 static ngx_int_t
 evs_batch_copies(evs_batch_t *batch, const evs_append_event_t **events)
 {
     u_char           *p;
-    ngx_uint_t        i, n, shard, before;
+    uint32_t          first;
+    ngx_uint_t        i, n, shard;
     const evs_sid_t  *sid;
 
     p = evs_redis_reserve(batch->node, batch->nfiled * EVS_COPIES_ADD_MAX);
@@ -705,21 +703,28 @@ evs_batch_copies(evs_batch_t *batch, const evs_append_event_t **events)
     }
 
     n = 0;
-    sid = NULL;
-    before = 0;
+    first = 0;
+
+    /* who was last in his shard is of no use any more */
+
+    ngx_memset(batch->last, 0xff, batch->plan.shards * sizeof(uint32_t));
 
     for (i = 0; i < batch->nfiled; i++) {
+        sid = &events[i]->sid;
         shard = evs_batch_plan_shard(&batch->plan,
                                      events[i]->entry.timestamp.us);
 
-        if (sid != NULL && shard == before && sid->len == events[i]->sid.len
-            && ngx_memcmp(sid->data, events[i]->sid.data, sid->len) == 0)
+        if (sid->len != events[first]->sid.len
+            || ngx_memcmp(sid->data, events[first]->sid.data, sid->len) != 0)
         {
+            first = (uint32_t) i;
+        }
+
+        if (batch->last[shard] == first) {
             continue;
         }
 
-        sid = &events[i]->sid;
-        before = shard;
+        batch->last[shard] = first;
 
         p = evs_copies_add(p, batch->store, sid, shard,
                            batch->plan.chunks[shard]);
