@@ -18,7 +18,7 @@ use Test::More;
 use constant MB => 1024 * 1024;
 
 my $t     = EventSession->new;
-my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+my $redis = $t->redis(appendonly => 'yes');
 
 my $nginx = $t->nginx(
     redis         => $redis,

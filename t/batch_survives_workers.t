@@ -44,7 +44,7 @@ sub nginx {
 
 
 sub killed {
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
     my $nginx = nginx(redis => $redis);
     my $load  = EventSession::BatchLoad->new($nginx, vanish => 25);
 
@@ -75,7 +75,7 @@ sub killed {
 # Ten times, with bodies under way all the time.
 
 sub reloaded {
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
     my $nginx = nginx(redis => $redis);
 
     # an old worker closes connections on which nothing is under way, and what
@@ -140,7 +140,7 @@ sub open_workers {
 # Redis is slow, so that there are bodies in every stage.
 
 sub quit_with_bodies_under_way {
-    my $redis = $t->redis(appendonly => 'yes', appendfsync => 'everysec');
+    my $redis = $t->redis(appendonly => 'yes');
     my $nginx = nginx(redis => $redis);
     my $load  = EventSession::BatchLoad->new($nginx);
     my $port  = $nginx->port;
