@@ -213,13 +213,15 @@ evs_batch_load(evs_batch_t *batch, const ngx_str_t *record)
     p = record->data + EVS_ONCE_DIGEST_LEN;
     last = record->data + record->len;
 
-    if (record->len <= EVS_ONCE_DIGEST_LEN || *p++ != ' ') {
+    if (record->len < EVS_ONCE_DIGEST_LEN || (p != last && *p != ' ')) {
         return NGX_ABORT;
     }
 
     if (ngx_memcmp(record->data, batch->body, EVS_ONCE_DIGEST_LEN) != 0) {
         return NGX_DECLINED;
     }
+
+    p += (p != last);
 
     if ((size_t) (last - p) < sizeof("done ") - 1
         || ngx_memcmp(p, "done ", sizeof("done ") - 1) != 0)
