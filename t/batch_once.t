@@ -496,8 +496,11 @@ for my $bad ('', ' ', 'x', $digest, "$digest ", "$digest done", "$digest done ",
 
     my $what = substr($bad =~ s/$digest/<digest>/r, 0, 60);
 
-    is($res->status, 503, "damaged: $what") or diag($res->body);
-    is($res->body, problem(503, $DAMAGED), 'says so');
+    # of no digest that is ours: another body
+
+    is($res->status, $bad =~ /^x{40}$/ ? 422 : 503, "damaged: $what")
+        or diag($res->body);
+    is($res->body, problem(503, $DAMAGED), 'says so') if $res->status == 503;
 }
 
 is(stored_sum($redis), 0, 'nothing is stored by those');
