@@ -154,7 +154,7 @@ static char *
 ngx_http_eventsession_schema_text(ngx_conf_t *cf, ngx_str_t *text,
     const ngx_str_t *plain)
 {
-    switch (evs_track_text(cf->pool, plain, text)) {
+    switch (evs_fields_text(cf->pool, plain, text)) {
 
     case NGX_OK:
         return NGX_CONF_OK;
@@ -228,12 +228,13 @@ ngx_http_eventsession_schema_check(const ngx_array_t *schemas,
             return NGX_ERROR;
         }
 
-        rc = evs_track_fault(track, item, EVS_TRACK_DATA, &number);
+        rc = evs_fields_fault(&track->fields, &item->faults,
+                              EVS_TRACK_DATA, &number);
 
         return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
     }
 
-    rc = evs_schema_validate(schema, data, track->pool, steps, &faults);
+    rc = evs_schema_validate(schema, data, track->fields.pool, steps, &faults);
 
     json_decref(data);
 
@@ -261,7 +262,7 @@ ngx_http_eventsession_schema_tell(evs_track_t *track, evs_track_item_t *item,
 
         sentence.len = fault->pointer.len + 2 + fault->text.len;
 
-        sentence.data = ngx_pnalloc(track->pool, sentence.len);
+        sentence.data = ngx_pnalloc(track->fields.pool, sentence.len);
         if (sentence.data == NULL) {
             return NGX_ERROR;
         }
@@ -271,7 +272,8 @@ ngx_http_eventsession_schema_tell(evs_track_t *track, evs_track_item_t *item,
         p = ngx_cpymem(p, ": ", 2);
         ngx_memcpy(p, fault->text.data, fault->text.len);
 
-        if (evs_track_fault(track, item, EVS_TRACK_DATA, &sentence)
+        if (evs_fields_fault(&track->fields, &item->faults, EVS_TRACK_DATA,
+                             &sentence)
             != NGX_OK)
         {
             return NGX_ERROR;

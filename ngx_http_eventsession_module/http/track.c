@@ -194,7 +194,7 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
     r = ctx->request;
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
-    ctx->track.pool = r->pool;
+    ctx->track.fields.pool = r->pool;
 
     rc = evs_track_parse(&ctx->track, body->data, body->len,
                          ngx_http_eventsession_track_names, &elcf->limits,
@@ -208,8 +208,8 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ctx->track.nfaulty ? ngx_http_eventsession_track_faults(ctx)
-                              : NGX_DECLINED;
+    return ctx->track.fields.nfaulty ? ngx_http_eventsession_track_faults(ctx)
+                                     : NGX_DECLINED;
 }
 
 
@@ -470,7 +470,7 @@ ngx_http_eventsession_track_faults(ngx_http_eventsession_track_t *ctx)
 {
     ngx_str_t  json;
 
-    if (evs_track_faults_json(&ctx->track, &json) != NGX_OK) {
+    if (evs_fields_faults_json(&ctx->track.fields, &json) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -487,7 +487,7 @@ ngx_http_eventsession_track_syntax(ngx_http_eventsession_track_t *ctx)
     u_char     *json, *p;
     ngx_str_t  *syntax;
 
-    syntax = &ctx->track.syntax;
+    syntax = &ctx->track.fields.syntax;
     len = evs_json_escape(NULL, syntax->data, syntax->len);
 
     json = ngx_pnalloc(ctx->request->pool, len

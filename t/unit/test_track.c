@@ -318,26 +318,27 @@ track_reply(char *p, const char *text, size_t len, const evs_limits_t *limits,
     copy = malloc(len + (len == 0));
     memcpy(copy, text, len);
 
-    track.pool = ngx_create_pool(0, NULL);
+    track.fields.pool = ngx_create_pool(0, NULL);
 
     rc = evs_track_parse(&track, copy, len, names, limits, kind);
 
     if (rc == NGX_DECLINED) {
         p += sprintf(p, "syntax: ");
-        reply = track.syntax;
+        reply = track.fields.syntax;
 
     } else {
         assert_int_equal(rc, NGX_OK);
 
-        rc = track.nfaulty ? evs_track_faults_json(&track, &reply)
-                           : evs_track_events_json(&track, &reply);
+        rc = track.fields.nfaulty
+             ? evs_fields_faults_json(&track.fields, &reply)
+             : evs_track_events_json(&track, &reply);
 
         assert_int_equal(rc, NGX_OK);
     }
 
     (void) sprintf(p, "%.*s", (int) reply.len, (char *) reply.data);
 
-    ngx_destroy_pool(track.pool);
+    ngx_destroy_pool(track.fields.pool);
     free(copy);
 }
 
@@ -626,34 +627,35 @@ test_fault(void **state)
         "[{},{\"data\":[\"/a\\\"b: \\\\ \\u0001\",\"\xc3\xa9\xef\xbf\xbd\"],"
         "\"timestamp\":[\"No.\"]}]";
 
-    track.pool = ngx_create_pool(0, NULL);
+    track.fields.pool = ngx_create_pool(0, NULL);
 
     assert_int_equal(evs_track_parse(&track, text, sizeof(text) - 1, names,
                                      &track_wide, EVS_SID_UUID), NGX_OK);
-    assert_int_equal(track.nfaulty, 0);
+    assert_int_equal(track.fields.nfaulty, 0);
 
-    assert_int_equal(evs_track_fault(&track, &track.items[1],
+    assert_int_equal(evs_fields_fault(&track.fields, &track.items[1].faults,
                                      EVS_TRACK_TIMESTAMP, &third), NGX_OK);
-    assert_int_equal(evs_track_fault(&track, &track.items[1],
+    assert_int_equal(evs_fields_fault(&track.fields, &track.items[1].faults,
                                      EVS_TRACK_DATA, &first), NGX_OK);
-    assert_int_equal(evs_track_fault(&track, &track.items[1],
+    assert_int_equal(evs_fields_fault(&track.fields, &track.items[1].faults,
                                      EVS_TRACK_DATA, &second), NGX_OK);
-    assert_int_equal(track.nfaulty, 1);
+    assert_int_equal(track.fields.nfaulty, 1);
 
-    assert_int_equal(evs_track_faults_json(&track, &reply), NGX_OK);
+    assert_int_equal(evs_fields_faults_json(&track.fields, &reply), NGX_OK);
     assert_true(track_same(&reply, later, sizeof(later) - 1));
 
     /* one of the whole body is told alone */
 
-    assert_int_equal(evs_track_fault(&track, NULL, EVS_TRACK_WHOLE, &third),
+    assert_int_equal(evs_fields_fault(&track.fields, NULL, EVS_TRACK_WHOLE,
+                                      &third),
                      NGX_OK);
-    assert_int_equal(track.nfaulty, 2);
+    assert_int_equal(track.fields.nfaulty, 2);
 
-    assert_int_equal(evs_track_faults_json(&track, &reply), NGX_OK);
+    assert_int_equal(evs_fields_faults_json(&track.fields, &reply), NGX_OK);
     assert_true(track_same(&reply, FAULT("non_field_errors", "No."),
                            strlen(FAULT("non_field_errors", "No."))));
 
-    ngx_destroy_pool(track.pool);
+    ngx_destroy_pool(track.fields.pool);
 }
 
 
@@ -669,11 +671,11 @@ test_not_set(void **state)
 
     static const evs_limits_t  limits = { 1, 255, 200, 6 };
 
-    track.pool = ngx_create_pool(0, NULL);
+    track.fields.pool = ngx_create_pool(0, NULL);
 
     assert_int_equal(evs_track_parse(&track, text, sizeof(text) - 1, names,
                                      &limits, EVS_SID_UUID), NGX_OK);
-    assert_int_equal(track.nfaulty, 1);
+    assert_int_equal(track.fields.nfaulty, 1);
 
     item = track.items;
 
@@ -683,7 +685,7 @@ test_not_set(void **state)
     assert_null(item->entry.data.data);
     assert_null(item->entry.timestamp.text.data);
 
-    ngx_destroy_pool(track.pool);
+    ngx_destroy_pool(track.fields.pool);
 }
 
 
@@ -713,14 +715,14 @@ test_many(void **state)
 
         *p++ = ']';
 
-        track.pool = ngx_create_pool(0, NULL);
+        track.fields.pool = ngx_create_pool(0, NULL);
 
         assert_int_equal(evs_track_parse(&track, (u_char *) text,
                                          (size_t) (p - text), names,
                                          &track_wide, EVS_SID_UUID), NGX_OK);
         assert_int_equal(track.nitems, 20000);
-        assert_int_equal(track.nfaulty, 10000 + (len > 20000));
-        assert_int_equal(track.faults.first != NULL, len > 20000);
+        assert_int_equal(track.fields.nfaulty, 10000 + (len > 20000));
+        assert_int_equal(track.fields.whole.first != NULL, len > 20000);
 
         for (i = 0; i < track.nitems; i++) {
             entry = &track.items[i].entry;
@@ -736,7 +738,7 @@ test_many(void **state)
             assert_memory_equal(track.items[i].sid.data, SID, 36);
         }
 
-        ngx_destroy_pool(track.pool);
+        ngx_destroy_pool(track.fields.pool);
     }
 
     free(text);
@@ -763,7 +765,7 @@ track_starve(const char *text)
     for (n = 0; /* void */; n++) {
         ngx_shim_allocs = -1;
         own = evs_json_names_create();
-        track.pool = ngx_create_pool(0, NULL);
+        track.fields.pool = ngx_create_pool(0, NULL);
         memcpy(copy, text, len);
 
         ngx_shim_allocs = n;
@@ -771,11 +773,12 @@ track_starve(const char *text)
         rc = evs_track_parse(&track, copy, len, own, &limits, EVS_SID_UUID);
 
         if (rc == NGX_OK) {
-            rc = track.nfaulty ? evs_track_faults_json(&track, &reply)
-                               : evs_track_events_json(&track, &reply);
+            rc = track.fields.nfaulty
+                 ? evs_fields_faults_json(&track.fields, &reply)
+                 : evs_track_events_json(&track, &reply);
         }
 
-        ngx_destroy_pool(track.pool);
+        ngx_destroy_pool(track.fields.pool);
         evs_json_names_destroy(own);
 
         if (rc == NGX_OK) {
@@ -822,18 +825,18 @@ test_memory_returned(void **state)
 
     *p++ = '}';
 
-    track.pool = ngx_create_pool(0, NULL);
+    track.fields.pool = ngx_create_pool(0, NULL);
 
     assert_int_equal(evs_track_parse(&track, (u_char *) text,
                                      (size_t) (p - text), names, &track_wide,
                                      EVS_SID_ANY), NGX_OK);
-    assert_int_equal(track.nfaulty, 1);
+    assert_int_equal(track.fields.nfaulty, 1);
     assert_int_equal(track.items[0].sid.len, 37);
 
     assert_true(names->size <= 256 * 1024);
     assert_true(names->text_size <= 256 * 1024);
 
-    ngx_destroy_pool(track.pool);
+    ngx_destroy_pool(track.fields.pool);
     free(text);
 }
 

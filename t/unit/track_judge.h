@@ -491,13 +491,13 @@ track_compare(track_judge_t *judge, const judge_t *trees, evs_track_t *track)
 
     dump = json_dumps(faults, JSON_COMPACT);
 
-    if (track->array != json_is_array(trees->decoded)) {
+    if (track->fields.array != json_is_array(trees->decoded)) {
         differs = "whether it is an array";
 
-    } else if (track->nfaulty != nfaulty) {
+    } else if (track->fields.nfaulty != nfaulty) {
         differs = "how many are faulty";
 
-    } else if (evs_track_faults_json(track, &text) != NGX_OK
+    } else if (evs_fields_faults_json(&track->fields, &text) != NGX_OK
                || !track_same(&text, dump, strlen(dump)))
     {
         differs = "faults";
@@ -536,13 +536,15 @@ track_outcome(evs_track_t *track, ngx_int_t rc, track_judge_t *judge,
         return "it was not taken for JSON";
     }
 
-    for (i = 0; i < track->syntax.len; i++) {
-        if (track->syntax.data[i] < 0x20 || track->syntax.data[i] > 0x7e) {
+    for (i = 0; i < track->fields.syntax.len; i++) {
+        if (track->fields.syntax.data[i] < 0x20
+            || track->fields.syntax.data[i] > 0x7e)
+        {
             return "text of the syntax fault";
         }
     }
 
-    return (i < 20 || i >= EVS_TRACK_SYNTAX_MAX - 1)
+    return (i < 20 || i >= EVS_FIELDS_SYNTAX_MAX - 1)
            ? "length of the syntax fault" : NULL;
 }
 
@@ -559,8 +561,8 @@ track_stamps(const evs_track_t *track, const judge_t *trees)
     judge_entry_t    entry;
     const ngx_str_t *text;
 
-    for (i = 0; track->nfaulty == 0 && i < track->nitems; i++) {
-        entry.decoded = track->array ? json_array_get(trees->decoded, i)
+    for (i = 0; track->fields.nfaulty == 0 && i < track->nitems; i++) {
+        entry.decoded = track->fields.array ? json_array_get(trees->decoded, i)
                                      : trees->decoded;
         entry.written = entry.decoded;
 
@@ -604,7 +606,7 @@ track_judge(const u_char *text, size_t len, const evs_limits_t *limits,
     copy = malloc(len ? len : 1);
     memcpy(copy, text, len);
 
-    track.pool = ngx_create_pool(0, NULL);
+    track.fields.pool = ngx_create_pool(0, NULL);
     rc = evs_track_parse(&track, copy, len, names, limits, kind);
 
     differs = track_outcome(&track, rc, &judge, &trees);
@@ -613,7 +615,7 @@ track_judge(const u_char *text, size_t len, const evs_limits_t *limits,
         differs = track_stamps(&track, &trees);
     }
 
-    ngx_destroy_pool(track.pool);
+    ngx_destroy_pool(track.fields.pool);
     free(copy);
     json_decref(trees.decoded);
     json_decref(trees.written);
