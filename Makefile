@@ -135,7 +135,7 @@ ROOM = ngx_http_eventsession_module
 
 PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
     $(ROOM)/proto/*.c $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c \
-    $(ROOM)/store/worker_record.c)) \
+    $(ROOM)/store/record.c $(ROOM)/store/worker_record.c)) \
     $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
 PURE_LIBS = -ljansson -lpcre2-8 -lm

@@ -108,6 +108,12 @@ u_char *evs_json_unescape(u_char *start, u_char *last);
 u_char *evs_json_canonical(u_char *start, u_char *last);
 
 /*
+ * Whether a text that comes from elsewhere is what evs_json_canonical() makes:
+ * 1 or 0.
+ */
+ngx_uint_t evs_json_is_canonical(u_char *text, size_t len);
+
+/*
  * The reverse of unescape, for text of our own making: writes the inside of a
  * JSON string and returns its length; p == NULL: returns the length only.
  * Invalid UTF-8 becomes U+FFFD.

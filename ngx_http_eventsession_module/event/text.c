@@ -13,6 +13,7 @@
 #include "event/lex.h"
 
 
+static u_char *evs_text_canonical_escape(u_char *p, const u_char *last);
 static u_char *evs_text_string(u_char *p, const u_char *last);
 static ngx_uint_t evs_text_code(const u_char **pos, const u_char *last);
 static u_char *evs_text_utf8(u_char *p, ngx_uint_t code);
@@ -128,6 +129,73 @@ evs_json_canonical(u_char *start, u_char *last)
     }
 
     return dst;
+}
+
+
+ngx_uint_t
+evs_json_is_canonical(u_char *text, size_t len)
+{
+    u_char     *p, *last;
+    ngx_int_t   n;
+
+    last = text + len;
+
+    for ( ;; ) {
+        p = evs_lex_plain(text, last);
+
+        if (p == last) {
+            return 1;
+        }
+
+        if (*p >= 0x80) {
+            n = evs_json_utf8(p, last);
+
+            if (n < 0) {
+                return 0;
+            }
+
+            text = p + n;
+            continue;
+        }
+
+        text = (*p == '\\') ? evs_text_canonical_escape(p + 1, last) : NULL;
+
+        if (text == NULL) {
+            return 0;
+        }
+    }
+}
+
+
+/* The end of the escape behind whose backslash p is; NULL: it is none. */
+
+static u_char *
+evs_text_canonical_escape(u_char *p, const u_char *last)
+{
+    u_char     buf[sizeof("\\u0000") - 1];
+    size_t     n;
+    ngx_int_t  code;
+
+    if (p == last) {
+        return NULL;
+    }
+
+    if (*p != 'u') {
+        return ngx_strchr("\"\\bfnrt", *p) && *p != '\0' ? p + 1 : NULL;
+    }
+
+    code = evs_lex_hex4(p + 1, last);
+
+    if (code < 0 || code >= 0x20) {
+        return NULL;
+    }
+
+    /* not one that has a shorter form, or is written in upper case */
+
+    n = (size_t) (evs_text_escape(buf, (ngx_uint_t) code) - buf);
+
+    return (n == sizeof(buf) && ngx_memcmp(p - 1, buf, n) == 0)
+           ? p + n - 1 : NULL;
 }
 
 
