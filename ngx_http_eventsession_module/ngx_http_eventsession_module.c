@@ -13,6 +13,7 @@
 #include "http/batch_conf.h"
 #include "http/feed.h"
 #include "http/health.h"
+#include "http/log.h"
 #include "http/schema.h"
 #include "http/session.h"
 #include "http/track.h"
@@ -20,6 +21,7 @@
 #include "http/ws.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/feed.h"
+#include "store/log_drop.h"
 #include "store/workers.h"
 
 
@@ -71,6 +73,8 @@ static char *ngx_http_eventsession_check_msec(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_eventsession_check_size(ngx_conf_t *cf, void *post,
     void *data);
+static char *ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post,
     void *data);
 static ngx_int_t ngx_http_eventsession_init_process(ngx_cycle_t *cycle);
@@ -84,6 +88,7 @@ static const ngx_http_eventsession_endpoint_t
     { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
     { ngx_string("batch"), ngx_http_eventsession_batch_handler, 1 },
     { ngx_string("track"), ngx_http_eventsession_track_handler, 1 },
+    { ngx_string("log"), ngx_http_eventsession_log_handler, 1 },
     { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
     { ngx_string("workers"), ngx_http_eventsession_workers_handler, 1 },
     { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
@@ -117,6 +122,12 @@ static ngx_http_eventsession_slot_t  ngx_http_eventsession_time_above_0 = {
     ngx_conf_set_msec_slot,
     { ngx_http_eventsession_check_msec },
     "a time above 0, as 10s or 500ms"
+};
+
+static ngx_http_eventsession_slot_t  ngx_http_eventsession_ttl = {
+    ngx_conf_set_sec_slot,
+    { ngx_http_eventsession_check_ttl },
+    "a time up to 100y, as 30d, or 0"
 };
 
 static ngx_http_eventsession_slot_t  ngx_http_eventsession_size = {
@@ -295,6 +306,13 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
       offsetof(ngx_http_eventsession_loc_conf_t, workers),
       NULL },
 
+    { ngx_string("eventsession_log_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_eventsession_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_eventsession_loc_conf_t, store.log_ttl),
+      &ngx_http_eventsession_ttl },
+
     { ngx_string("eventsession_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
       ngx_http_eventsession_schema,
@@ -396,6 +414,7 @@ ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf)
     conf->limits.name = NGX_CONF_UNSET_SIZE;
     conf->limits.category = NGX_CONF_UNSET_SIZE;
     conf->limits.data = NGX_CONF_UNSET_SIZE;
+    conf->store.log_ttl = NGX_CONF_UNSET;
     conf->sid_kind = NGX_CONF_UNSET_UINT;
     conf->ws.ping = NGX_CONF_UNSET_MSEC;
     conf->ws.max_message = NGX_CONF_UNSET_SIZE;
@@ -444,6 +463,7 @@ ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
     ngx_conf_merge_uint_value(conf->store.feed_history,
                               prev->store.feed_history, 100000);
+    ngx_conf_merge_sec_value(conf->store.log_ttl, prev->store.log_ttl, 0);
     ngx_conf_merge_size_value(conf->feed_buffer, prev->feed_buffer,
                               1024 * 1024);
     ngx_conf_merge_msec_value(conf->feed_ping, prev->feed_ping, 15000);
@@ -647,8 +667,8 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (endpoint->handler == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
-                           "be ws, session, track, batch, feed, workers, "
-                           "healthcheck or ready",
+                           "be ws, session, track, batch, log, feed, "
+                           "workers, healthcheck or ready",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -928,6 +948,18 @@ ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+/* More would be a slip, and far from what a time in µs can hold. */
+
+static char *
+ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t  *value = data;
+
+    return (*value > (time_t) 100 * 365 * 86400) ? NGX_CONF_ERROR
+                                                 : NGX_CONF_OK;
+}
+
+
 /*
  * Connects to each Redis that a location uses, so that the first client
  * doesn't wait for it and /ready knows; and begins the workers of batches.
@@ -989,9 +1021,11 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
     evs_pool_exit();
     evs_chunks_exit();
     evs_workers_free();
+    evs_log_drop_exit();
     evs_feed_exit();
     evs_apps_exit();
     ngx_http_eventsession_batch_exit();
+    ngx_http_eventsession_log_exit();
     ngx_http_eventsession_track_exit();
 
     ngx_http_eventsession_ingest_exit();

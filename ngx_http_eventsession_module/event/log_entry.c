@@ -32,7 +32,7 @@ static ngx_int_t evs_log_data(evs_fields_t *fields, evs_fields_item_t *base,
 static ngx_int_t evs_log_told(ngx_int_t rc);
 
 
-/* by evs_log_field_e */
+/* by evs_log_entry_field_e */
 
 static const evs_field_t  evs_log_fields[] = {
     { ngx_string("non_field_errors"), NULL },
@@ -44,7 +44,7 @@ static const evs_field_t  evs_log_fields[] = {
 };
 
 static const evs_fields_table_t  evs_log_table = {
-    evs_log_fields, EVS_LOG_FIELDS, sizeof(evs_log_item_t), 0
+    evs_log_fields, EVS_LOG_ENTRY_FIELDS, sizeof(evs_log_item_t), 0
 };
 
 
@@ -120,7 +120,7 @@ evs_log_email_check(evs_fields_t *fields, evs_fields_item_t *base,
 
     return evs_email_valid(p, (size_t) (last - p))
            ? NGX_OK
-           : evs_fields_fault(fields, base, EVS_LOG_EMAIL, &invalid);
+           : evs_fields_fault(fields, base, EVS_LOG_ENTRY_EMAIL, &invalid);
 }
 
 

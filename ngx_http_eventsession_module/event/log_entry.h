@@ -32,14 +32,14 @@
 
 /* in the order in which they are shown */
 typedef enum {
-    EVS_LOG_WHOLE = EVS_FIELDS_WHOLE,
-    EVS_LOG_EMAIL,
-    EVS_LOG_ENVIRONMENT,
-    EVS_LOG_COMPONENT,
-    EVS_LOG_MESSAGE,
-    EVS_LOG_DATA,
-    EVS_LOG_FIELDS
-} evs_log_field_e;
+    EVS_LOG_ENTRY_WHOLE = EVS_FIELDS_WHOLE,
+    EVS_LOG_ENTRY_EMAIL,
+    EVS_LOG_ENTRY_ENVIRONMENT,
+    EVS_LOG_ENTRY_COMPONENT,
+    EVS_LOG_ENTRY_MESSAGE,
+    EVS_LOG_ENTRY_DATA,
+    EVS_LOG_ENTRY_FIELDS
+} evs_log_entry_field_e;
 
 
 typedef struct {

@@ -16,6 +16,7 @@
 #include "event/track.h"
 #include "http/application.h"
 #include "http/body.h"
+#include "http/fields.h"
 #include "http/reply.h"
 #include "http/schema.h"
 #include "http/track.h"
@@ -58,10 +59,6 @@ static void ngx_http_eventsession_track_stored(void *data,
 static void ngx_http_eventsession_track_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_track_events(
-    ngx_http_eventsession_track_t *ctx);
-static ngx_int_t ngx_http_eventsession_track_faults(
-    ngx_http_eventsession_track_t *ctx);
-static ngx_int_t ngx_http_eventsession_track_syntax(
     ngx_http_eventsession_track_t *ctx);
 
 
@@ -201,15 +198,16 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
                          elcf->sid_kind);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_eventsession_track_syntax(ctx);
+        return ngx_http_eventsession_fields_syntax(r, &ctx->track.fields);
     }
 
     if (rc != NGX_OK || ngx_http_eventsession_track_schemas(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ctx->track.fields.nfaulty ? ngx_http_eventsession_track_faults(ctx)
-                                     : NGX_DECLINED;
+    return ctx->track.fields.nfaulty
+           ? ngx_http_eventsession_fields_faults(r, &ctx->track.fields)
+           : NGX_DECLINED;
 }
 
 
@@ -462,46 +460,4 @@ ngx_http_eventsession_track_events(ngx_http_eventsession_track_t *ctx)
     return ngx_http_eventsession_body(ctx->request, NGX_HTTP_CREATED,
                                       "application/json", json.data,
                                       json.len);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_track_faults(ngx_http_eventsession_track_t *ctx)
-{
-    ngx_str_t  json;
-
-    if (evs_fields_faults_json(&ctx->track.fields, &json) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_eventsession_body(ctx->request, NGX_HTTP_BAD_REQUEST,
-                                      "application/json", json.data,
-                                      json.len);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_track_syntax(ngx_http_eventsession_track_t *ctx)
-{
-    size_t      len;
-    u_char     *json, *p;
-    ngx_str_t  *syntax;
-
-    syntax = &ctx->track.fields.syntax;
-    len = evs_json_escape(NULL, syntax->data, syntax->len);
-
-    json = ngx_pnalloc(ctx->request->pool, len
-                       + sizeof("{\"detail\":\"JSON parse error - \"}"));
-    if (json == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_cpymem(json, "{\"detail\":\"JSON parse error - ",
-                   sizeof("{\"detail\":\"JSON parse error - ") - 1);
-    p += evs_json_escape(p, syntax->data, syntax->len);
-    p = ngx_cpymem(p, "\"}", 2);
-
-    return ngx_http_eventsession_body(ctx->request, NGX_HTTP_BAD_REQUEST,
-                                      "application/json", json,
-                                      (size_t) (p - json));
 }

@@ -27,6 +27,7 @@ typedef struct {
     size_t                 max_inflight;  /* bytes, a node and process */
     ngx_uint_t             feed;          /* what is stored goes there, too */
     ngx_uint_t             feed_history;  /* events to keep there, at least */
+    time_t                 log_ttl;       /* s, of records; 0: for ever */
 } evs_store_conf_t;
 
 
