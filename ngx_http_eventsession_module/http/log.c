@@ -16,6 +16,7 @@
 #include "http/body.h"
 #include "http/fields.h"
 #include "http/log.h"
+#include "http/log_read.h"
 #include "http/reply.h"
 #include "http/require.h"
 #include "ngx_http_eventsession_module.h"
@@ -70,12 +71,14 @@ ngx_http_eventsession_log_handler(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_eventsession_methods(r, NGX_HTTP_POST);
+    rc = ngx_http_eventsession_methods(r, NGX_HTTP_GET|NGX_HTTP_POST);
     if (rc != NGX_DECLINED) {
         return rc;
     }
 
-    return ngx_http_eventsession_log_post(r);
+    return (r->method == NGX_HTTP_POST)
+           ? ngx_http_eventsession_log_post(r)
+           : ngx_http_eventsession_log_read_handler(r);
 }
 
 

@@ -33,7 +33,6 @@ ngx_int_t
 ngx_http_eventsession_query_range(ngx_http_request_t *r, evs_range_t *range)
 {
     ngx_int_t  rc;
-    ngx_str_t  value;
 
     static const char  *time_detail =
         "%s must be a number of seconds, milliseconds, microseconds or "
@@ -55,19 +54,36 @@ ngx_http_eventsession_query_range(ngx_http_request_t *r, evs_range_t *range)
 
     range->has_to = (rc == NGX_OK);
 
+    return ngx_http_eventsession_query_page(r, range);
+}
+
+
+ngx_int_t
+ngx_http_eventsession_query_page(ngx_http_request_t *r, evs_range_t *range)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
     rc = ngx_http_eventsession_query_argument(r, "after", &value);
 
     if (rc == NGX_ERROR
         || (rc == NGX_OK
             && evs_cursor_parse(&range->after, &value) != NGX_OK))
     {
-        return ngx_http_eventsession_problem(r, NGX_HTTP_BAD_REQUEST,
-                    "after must be taken from the Link header of a reply");
+        return ngx_http_eventsession_query_bad_after(r);
     }
 
     range->has_after = (rc == NGX_OK);
 
     return ngx_http_eventsession_query_limit(r, range);
+}
+
+
+ngx_int_t
+ngx_http_eventsession_query_bad_after(ngx_http_request_t *r)
+{
+    return ngx_http_eventsession_problem(r, NGX_HTTP_BAD_REQUEST,
+                    "after must be taken from the Link header of a reply");
 }
 
 
@@ -118,6 +134,47 @@ ngx_http_eventsession_query_argument(ngx_http_request_t *r,
     src = raw.data;
 
     ngx_unescape_uri(&dst, &src, raw.len, 0);
+
+    value->len = (size_t) (dst - value->data);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_eventsession_query_form(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char     *p, *last, *dst;
+    ngx_int_t   byte;
+    ngx_str_t   raw;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    dst = ngx_pnalloc(r->pool, raw.len + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = dst;
+    last = raw.data + raw.len;
+
+    for (p = raw.data; p < last; p++) {
+
+        if (*p == '%' && last - p > 2) {
+            byte = ngx_hextoi(p + 1, 2);
+
+            if (byte != NGX_ERROR) {
+                *dst++ = (u_char) byte;
+                p += 2;
+                continue;
+            }
+        }
+
+        *dst++ = (*p == '+') ? ' ' : *p;
+    }
 
     value->len = (size_t) (dst - value->data);
 
@@ -182,8 +239,10 @@ ngx_http_eventsession_query_link(ngx_http_request_t *r,
 
     path = ngx_http_eventsession_query_link_path(r);
 
-    p = ngx_pnalloc(r->pool, sizeof("<?&&&&>; rel=\"next\"") + path.len
-                    + r->args.len + EVS_CURSOR_MAX + sizeof("after="));
+    /* an argument is at most three times as long, with its & */
+
+    p = ngx_pnalloc(r->pool, sizeof("<?&>; rel=\"next\"") + path.len
+                    + 3 * r->args.len + EVS_CURSOR_MAX + sizeof("after="));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -238,13 +297,18 @@ ngx_http_eventsession_query_link_path(ngx_http_request_t *r)
 }
 
 
-/* "<name>=<value>&", if the request has it: its value has been checked. */
+/*
+ * "<name>=<value>&", if the request has it: as it came, but for what is no
+ * character of a URI.
+ */
 
 static u_char *
 ngx_http_eventsession_query_link_argument(ngx_http_request_t *r, u_char *p,
     const char *name)
 {
-    ngx_str_t  value;
+    size_t      i;
+    u_char      c;
+    ngx_str_t   value;
 
     if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value)
         != NGX_OK)
@@ -252,5 +316,20 @@ ngx_http_eventsession_query_link_argument(ngx_http_request_t *r, u_char *p,
         return p;
     }
 
-    return ngx_sprintf(p, "%s=%V&", name, &value);
+    p = ngx_sprintf(p, "%s=", name);
+
+    for (i = 0; i < value.len; i++) {
+        c = value.data[i];
+
+        if (c > ' ' && c < 0x7f && ngx_strchr("<>\"\\^`{|}", c) == NULL) {
+            *p++ = c;
+
+        } else {
+            p = ngx_sprintf(p, "%%%02XD", (uint32_t) c);
+        }
+    }
+
+    *p++ = '&';
+
+    return p;
 }

@@ -583,11 +583,7 @@ evs_batch_source_foreign(evs_batch_source_t *source,
 {
     evs_batch_sources_t  *common;
 
-    if (reply->type != EVS_REDIS_ERROR || source->begun
-        || reply->str.len < sizeof("WRONGTYPE") - 1
-        || ngx_memcmp(reply->str.data, "WRONGTYPE", sizeof("WRONGTYPE") - 1)
-           != 0)
-    {
+    if (source->begun || !evs_store_wrong_type(reply)) {
         return 0;
     }
 

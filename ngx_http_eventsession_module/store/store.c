@@ -74,6 +74,16 @@ evs_store_alive_key(u_char *p, const evs_store_conf_t *conf)
 }
 
 
+ngx_uint_t
+evs_store_wrong_type(const evs_redis_reply_t *reply)
+{
+    return reply->type == EVS_REDIS_ERROR
+           && reply->str.len >= sizeof("WRONGTYPE") - 1
+           && ngx_memcmp(reply->str.data, "WRONGTYPE", sizeof("WRONGTYPE") - 1)
+              == 0;
+}
+
+
 const char *
 evs_store_failure(const evs_redis_reply_t *reply)
 {

@@ -39,6 +39,9 @@ ngx_uint_t evs_store_same_prefix(const evs_store_conf_t *one,
 ngx_uint_t evs_store_has_room(const evs_store_conf_t *conf,
     const evs_redis_node_t *node);
 
+/* Whether a key is not of the type that the command is for: 1 or 0. */
+ngx_uint_t evs_store_wrong_type(const evs_redis_reply_t *reply);
+
 /* Why a command wasn't carried out, for a client: no key, no address in it. */
 const char *evs_store_failure(const evs_redis_reply_t *reply);
 

@@ -1,0 +1,127 @@
+
+/*
+ * The read path of the event log: the records that a filter matches, in order
+ * of createdAt and then of their ids, a page at a time, in bounded memory.
+ *
+ * A page goes on behind the record that came last, by its createdAt and not
+ * by its rank: index entries without a record are taken out meanwhile, and
+ * whole days go when they are old.
+ */
+
+
+#ifndef _EVS_LOG_READ_H_INCLUDED_
+#define _EVS_LOG_READ_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "event/filter.h"
+#include "event/json.h"
+#include "store/log_page.h"
+#include "store/log_plan.h"
+#include "store/log_source.h"
+#include "store/log_survey.h"
+#include "store/range.h"
+#include "store/store.h"
+
+
+/* records that are looked up at a time */
+#define EVS_LOG_READ_BATCH  256
+
+/* bytes of a cursor's identity */
+#define EVS_LOG_READ_ID     sizeof(((evs_record_t *) NULL)->id)
+
+
+typedef struct {
+    /*
+     * A record of the page, in order, none twice.  NGX_OK: taken;
+     * NGX_DECLINED: no room in this page, it comes again in the next one.
+     */
+    ngx_int_t  (*record)(void *data, const evs_record_t *record);
+
+    /*
+     * The page is done.  NGX_OK: there is more; call evs_log_read_next() for
+     * it.  NGX_DONE: that was the last one.  NGX_ERROR: failed, and why.  May
+     * end the read.
+     */
+    void       (*page)(void *data, ngx_int_t rc, const char *failure);
+} evs_log_read_handlers_t;
+
+
+/* a record to be looked up */
+typedef struct {
+    evs_log_entry_t                  entry;
+    uint64_t                         sources;   /* that have it, a bit each */
+    ngx_uint_t                       nreply;
+    unsigned                         found:1;
+} evs_log_wanted_t;
+
+
+typedef struct {
+    /* what is asked for; set by the caller, all else zeroed */
+    const evs_store_conf_t          *conf;
+    evs_redis_node_t                *node;
+    const evs_log_read_handlers_t   *handlers;
+    void                            *data;
+    ngx_pool_t                      *pool;
+    ngx_log_t                       *log;
+    const evs_filter_t              *filter;    /* NULL: all match */
+    evs_log_choice_e                 choice;
+    ngx_uint_t                       want;      /* records, about; 0: all */
+    evs_cursor_t                     cursor;    /* behind the last record */
+    unsigned                         explaining:1;  /* the plan is enough */
+
+    /* what is known at the first page */
+    evs_log_plan_t                   plan;
+    evs_log_survey_t                 survey;
+
+    /* the state of the read */
+    evs_json_names_t                *names;
+    evs_filter_matcher_t            *matcher;
+    ngx_uint_t                       iday;
+    int64_t                          us;        /* where the next span begins */
+    evs_log_span_t                   span;
+
+    evs_log_source_t                *sources;   /* of the plan's branches */
+    ngx_uint_t                       nasked;    /* of them */
+    evs_log_wanted_t                *wanted;
+    ngx_uint_t                       nwanted;
+    ngx_uint_t                       iwanted;   /* of the reply in its turn */
+    uint64_t                         looked_up; /* records, and their bytes */
+    uint64_t                         bytes;
+
+    evs_redis_cmd_t                 *cmd;
+    evs_log_page_t                   page;      /* of records */
+    int64_t                          from;      /* of it */
+    uint64_t                         offset;    /* members to pass over there */
+    int64_t                          high;      /* createdAt of the last one */
+    ngx_uint_t                       asked;     /* records, by it; 0: no page
+                                                   of this span has come */
+    size_t                           given;     /* bytes of this page */
+    ngx_event_t                      later;
+    unsigned                         foreign:1; /* something strange was seen */
+} evs_log_read_t;
+
+
+/*
+ * Begins with the first page; a cursor of length 0 is before all records.
+ * NGX_OK: handlers->page will be called; NGX_ERROR: no memory.
+ */
+ngx_int_t evs_log_read_begin(evs_log_read_t *read);
+
+/* The next page, later. */
+void evs_log_read_next(evs_log_read_t *read);
+
+/* How many days have something to read, as far as the plan knows. */
+ngx_uint_t evs_log_read_days(const evs_log_read_t *read);
+
+/*
+ * Ends the read, and frees what the pool doesn't: no handler is called any
+ * more.  Idempotent.
+ */
+void evs_log_read_cancel(evs_log_read_t *read);
+
+
+#endif /* _EVS_LOG_READ_H_INCLUDED_ */
