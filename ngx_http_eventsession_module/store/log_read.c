@@ -1129,7 +1129,12 @@ evs_log_read_cancel(evs_log_read_t *read)
     if (read->cmd != NULL) {
         evs_redis_cancel(read->cmd);
         read->cmd = NULL;
+
+    } else if (read->nwanted != 0) {
+        evs_log_read_sweep(read, read->iwanted);
     }
+
+    read->nwanted = 0;
 
     if (read->later.timer_set) {
         ngx_del_timer(&read->later);
