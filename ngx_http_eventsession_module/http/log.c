@@ -198,7 +198,8 @@ ngx_http_eventsession_log_begin(ngx_http_eventsession_log_t *ctx)
 
     rc = ngx_http_eventsession_require(&ctx->require, node);
 
-    return (rc == NGX_OK) ? ngx_http_eventsession_log_store(ctx, node) : rc;
+    return (rc == NGX_DECLINED) ? ngx_http_eventsession_log_store(ctx, node)
+                                : rc;
 }
 
 
@@ -212,7 +213,7 @@ ngx_http_eventsession_log_known(void *data, ngx_int_t rc)
 
     r = ctx->request;
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
         node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);

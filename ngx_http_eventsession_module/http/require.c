@@ -32,7 +32,7 @@ ngx_http_eventsession_require(ngx_http_eventsession_require_t *require,
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
     if (!elcf->require_application) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     rc = ngx_http_eventsession_application(r, 1, &require->uuid);
@@ -78,7 +78,7 @@ ngx_http_eventsession_require_reply(ngx_http_eventsession_require_t *require,
 
     case NGX_OK:
         require->application = require->waiter.name;
-        return NGX_OK;
+        return NGX_DECLINED;
 
     case NGX_BUSY:
         return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,

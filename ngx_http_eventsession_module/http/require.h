@@ -34,9 +34,9 @@ typedef struct {
 
 
 /*
- *     NGX_OK      the request may go on
- *     NGX_DONE    Redis was asked; require->done() will be called
- *     any other   a reply has been made, 403 or 503: what to finalize with
+ *     NGX_DECLINED  there is nothing against it: the request goes on
+ *     NGX_DONE      Redis was asked; require->done() will be called
+ *     any other     a reply has been made, 403 or 503: what to finalize with
  */
 ngx_int_t ngx_http_eventsession_require(
     ngx_http_eventsession_require_t *require, evs_redis_node_t *node);
