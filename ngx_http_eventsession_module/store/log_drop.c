@@ -3,7 +3,7 @@
  * Days are dropped a page of records after another, the oldest day first:
  *
  *     ZRANGEBYSCORE days -inf (<before> LIMIT 0 1      which day
- *     ZRANGEBYSCORE <day> -inf +inf WITHSCORES LIMIT 0 n
+ *     ZRANGEBYSCORE <day> -inf +inf WITHSCORES LIMIT <skip> n
  *     UNLINK <index> ...                               where its records are,
  *     ZREMRANGEBYSCORE <day> -inf (<last score>        then they themselves
  *     ...                                              until there are none
@@ -69,6 +69,7 @@ struct evs_log_drop_s {
     int64_t                   day;
     size_t                    len;
     u_char                    text[EVS_LOG_DROP_DAY_MAX];
+    ngx_uint_t                skip;     /* records in front of the page */
 
     evs_json_names_t         *names;
     evs_log_drop_page_t       page;
@@ -96,6 +97,8 @@ static void evs_log_drop_score(evs_log_drop_page_t *page,
 static void evs_log_drop_page_done(void *data,
     const evs_redis_reply_t *reply);
 static ngx_int_t evs_log_drop_records(evs_log_drop_t *drop);
+static u_char *evs_log_drop_remove(u_char *p, evs_log_drop_t *drop,
+    ngx_uint_t stay);
 static void evs_log_drop_records_done(void *data,
     const evs_redis_reply_t *reply);
 static ngx_int_t evs_log_drop_finish(evs_log_drop_t *drop);
@@ -239,6 +242,7 @@ evs_log_drop_days(evs_log_drop_t *drop)
     }
 
     drop->len = 0;
+    drop->skip = 0;
 
     last = evs_log_days_key(buf, drop->conf);
 
@@ -323,7 +327,9 @@ evs_log_drop_page(evs_log_drop_t *drop)
     p = evs_log_drop_arg(p, "+inf");
     p = evs_log_drop_arg(p, "WITHSCORES");
     p = evs_log_drop_arg(p, "LIMIT");
-    p = evs_log_drop_arg(p, "0");
+
+    last = evs_number_write(buf, drop->skip);
+    p = evs_resp_arg(p, buf, (size_t) (last - buf));
 
     last = evs_number_write(buf, EVS_LOG_DROP_PAGE);
     p = evs_resp_arg(p, buf, (size_t) (last - buf));
@@ -425,25 +431,20 @@ evs_log_drop_page_done(void *data, const evs_redis_reply_t *reply)
         return;
     }
 
-    rc = (drop->page.elements == 0) ? evs_log_drop_finish(drop)
-                                    : evs_log_drop_records(drop);
+    rc = (drop->page.elements == 0 && drop->skip == 0)
+         ? evs_log_drop_finish(drop) : evs_log_drop_records(drop);
     if (rc != NGX_OK) {
         evs_log_drop_end(drop, 1);
     }
 }
 
 
-/*
- * Those of the page's last score stay when there may be more of them, which
- * the page has not shown; unless it shows no others.
- */
-
 static ngx_int_t
 evs_log_drop_records(evs_log_drop_t *drop)
 {
-    u_char                *p, *last, buf[EVS_LOG_KEY_MAX];
-    ngx_uint_t             records;
-    evs_log_drop_page_t   *page;
+    u_char               *p;
+    ngx_uint_t            nreplies, records;
+    evs_log_drop_page_t  *page;
 
     page = &drop->page;
     records = page->elements / 2;
@@ -454,11 +455,45 @@ evs_log_drop_records(evs_log_drop_t *drop)
         return NGX_ERROR;
     }
 
+    nreplies = 0;
+
     if (page->nkeys != 0) {
         p = evs_resp_argc(p, 1 + page->nkeys);
         p = evs_log_drop_arg(p, "UNLINK");
         p = ngx_cpymem(p, page->keys, (size_t) (page->last - page->keys));
+        nreplies++;
     }
+
+    if (records < EVS_LOG_DROP_PAGE) {
+        p = evs_log_drop_remove(p, drop, 0);
+        nreplies++;
+
+    } else if (page->ties < records) {
+        p = evs_log_drop_remove(p, drop, 1);
+        nreplies++;
+
+    } else {
+        drop->skip += records;
+    }
+
+    return nreplies ? evs_log_drop_commit(drop, p, nreplies,
+                                          &evs_log_drop_records_handlers)
+                    : evs_log_drop_page(drop);
+}
+
+
+/*
+ * All records up to the page's last score.  Where there may be more of that
+ * one, which the page has not shown, they stay; if it shows no others, the
+ * next page begins behind this one.
+ */
+
+static u_char *
+evs_log_drop_remove(u_char *p, evs_log_drop_t *drop, ngx_uint_t stay)
+{
+    u_char  *last, buf[EVS_LOG_KEY_MAX];
+
+    drop->skip = 0;
 
     last = evs_log_day_key(buf, drop->conf, drop->day);
 
@@ -467,17 +502,22 @@ evs_log_drop_records(evs_log_drop_t *drop)
     p = evs_resp_arg(p, buf, (size_t) (last - buf));
     p = evs_log_drop_arg(p, "-inf");
 
+    if (drop->page.len == 0) {
+
+        /* an empty page, behind those that were skipped */
+
+        return evs_log_drop_arg(p, "+inf");
+    }
+
     last = buf;
 
-    if (records == EVS_LOG_DROP_PAGE && page->ties < records) {
+    if (stay) {
         *last++ = '(';
     }
 
-    last = ngx_cpymem(last, page->score, page->len);
-    p = evs_resp_arg(p, buf, (size_t) (last - buf));
+    last = ngx_cpymem(last, drop->page.score, drop->page.len);
 
-    return evs_log_drop_commit(drop, p, 1 + (page->nkeys != 0),
-                               &evs_log_drop_records_handlers);
+    return evs_resp_arg(p, buf, (size_t) (last - buf));
 }
 
 

@@ -23,8 +23,6 @@ package EventSession::LogPost;
 #                                              # of day, score, us, id (text),
 #                                              # email ... data, member
 #     my @wrong = log_wrong($redis);           # records that an index misses
-#     log_put($redis, $day, us => ..., id => ..., email => 'a@b.de', ...);
-#                                              # as the module would have
 
 use strict;
 use warnings;
@@ -35,8 +33,7 @@ use Test::More ();
 use Time::Local ();
 
 our @EXPORT = qw(REQUIRED NULL BLANK NO_STRING NO_NUL NO_EMAIL record
-    log_post log_bytes log_fault created log_records log_wrong log_put log_key
-    log_us);
+    log_post log_bytes log_fault created log_records log_wrong log_key log_us);
 
 
 use constant {
@@ -47,6 +44,8 @@ use constant {
     NO_NUL    => 'Null characters are not allowed.',
     NO_EMAIL  => 'Enter a valid email address.',
 };
+
+my %letters = (email => 'e', environment => 'v', component => 'c');
 
 my @order = qw(email environment component message data);
 
@@ -200,20 +199,6 @@ sub swapped {
 }
 
 
-sub varint {
-    my ($n) = @_;
-
-    my $bytes = '';
-
-    while ($n >= 0x80) {
-        $bytes .= chr($n & 0x7f | 0x80);
-        $n >>= 7;
-    }
-
-    return $bytes . chr($n);
-}
-
-
 # Records that one of their indexes, or the list of days, misses.
 
 sub log_wrong {
@@ -223,9 +208,8 @@ sub log_wrong {
 
     for my $record (log_records($redis)) {
         my $id   = substr($record->{raw}, 0, 8);
-        my @keys = map { log_key($record->{day}, substr($_, 0, 1) eq 'e'
-                && $_ eq 'environment' ? 'v' : substr($_, 0, 1),
-            $record->{$_}) } qw(email environment component);
+        my @keys = map { log_key($record->{day}, $letters{$_}, $record->{$_}) }
+            sort(keys(%letters));
 
         for my $key (@keys) {
             my $score = $redis->cli('ZSCORE', $key, $id);
@@ -236,27 +220,6 @@ sub log_wrong {
     }
 
     return @wrong;
-}
-
-
-sub log_put {
-    my ($redis, $day, %r) = @_;
-
-    my %texts = (email => 'a@b.de', environment => 'v', component => 'c',
-        message => 'm', data => '{}', %r);
-
-    my $id = $r{id} // join('', map { chr(int(rand(256))) } 1 .. 16);
-
-    $redis->cli('ZADD', log_key($day, 'e', $texts{email}), $r{us},
-        substr($id, 0, 8));
-    $redis->cli('ZADD', log_key($day, 'v', $texts{environment}), $r{us},
-        substr($id, 0, 8));
-    $redis->cli('ZADD', log_key($day, 'c', $texts{component}), $r{us},
-        substr($id, 0, 8));
-    $redis->cli('ZADD', 'es:{log}:days', $day, $day);
-    $redis->cli('ZADD', log_key($day), $r{us}, pack('C Q> a16', 1, $r{us}, $id)
-        . join('', map { varint(length($texts{$_})) . $texts{$_} }
-            qw(email environment component message)) . $texts{data});
 }
 
 
