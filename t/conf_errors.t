@@ -21,7 +21,7 @@ my $all   = 'include ' . $EventSession::root . '/conf/eventsession.conf;';
 
 my @settings = qw(redis prefix session_id origin cors ping timeout max_message
     max_entries max_name max_category max_data max_inflight feed feed_history
-    feed_buffer feed_ping delete);
+    feed_buffer feed_ping delete log_ttl);
 
 
 # What nginx -t says; dies if that was not an orderly yes or no.
@@ -125,6 +125,7 @@ passes("eventsession_redis $_;") for (
 passes("eventsession_prefix $_;") for 'a', 'shop:es:', '~!@#%^&*()', 'p' x 64;
 passes("eventsession_session_id $_;") for qw(uuid any);
 passes("eventsession_ping $_;") for qw(0 1 30s 500ms 1h);
+passes("eventsession_log_ttl $_;") for qw(0 1 1s 24h 30d 100y);
 passes("eventsession_timeout $_;") for qw(1 1ms 30s 1h30m);
 passes("eventsession_max_message $_;") for qw(1 64k 1m 1024M);
 passes("eventsession_max_entries $_;") for qw(1 20000 1000000);
@@ -161,7 +162,7 @@ fails('', '"eventsession" directive is not allowed here',
 fails('', 'unknown directive "eventsession_worker"',
     server => 'eventsession_worker 3;');
 
-for my $endpoint (qw(ws session batch feed workers ready)) {
+for my $endpoint (qw(ws session batch log feed workers ready)) {
     fails('', qq("eventsession $endpoint" in location "/x/" needs )
         . '"eventsession_redis" in this or an outer block',
         locations => "location /x/ { eventsession $endpoint; }");
@@ -199,6 +200,10 @@ fails(qq(eventsession_session_id "$_";), qq(invalid value "$_" in )
 fails(qq(eventsession_ping "$_";), qq(invalid value "$_" in )
     . '"eventsession_ping": must be a time as 30s, or 0')
     for '', '-1', '1x', '1.5s', '10 s s', 'off', '9' x 30;
+
+fails(qq(eventsession_log_ttl "$_";), qq(invalid value "$_" in )
+    . '"eventsession_log_ttl": must be a time up to 100y, as 30d, or 0')
+    for '', '-1', '1x', '500ms', 'off', '100y 1d', '9' x 30;
 
 fails(qq(eventsession_timeout "$_";), qq(invalid value "$_" in )
     . '"eventsession_timeout": must be a time above 0, as 10s or 500ms')
