@@ -14,14 +14,16 @@
 #                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make bench-track  POST of events, beside nginx with Lua
 #                  RATES="1000 max" DURATION=10 CONNECTIONS=100 WS_RATE=5000
+#   make bench-log    filters over a log of a million records, beside
+#                  PostgreSQL: RECORDS=1000000 DAYS=30 POSTGRES=1 SCANS=1
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench bench-feed bench-track lint clean build unit \
-    unit-built fuzz deps nginx FORCE
+.PHONY: run test bench bench-feed bench-track bench-log lint clean build \
+    unit unit-built fuzz deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -244,6 +246,11 @@ bench-track:
 	@tools/deps bench
 	@+$(MAKE) -s --no-print-directory $(MODULE)
 	@$(ENV) bench/track
+
+bench-log:
+	@tools/deps bench-log
+	@+$(MAKE) -s --no-print-directory $(MODULE)
+	@$(ENV) bench/log
 
 deps:
 	@tools/deps run test lint

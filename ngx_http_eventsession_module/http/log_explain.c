@@ -65,8 +65,9 @@ ngx_http_eventsession_log_explain(ngx_http_request_t *r,
 
     p = ngx_sprintf(p, "],\"without_index\":{\"access\":\"%V\"",
                     &evs_log_access_names[other]);
-    p = ngx_http_eventsession_explain_number(p, "records", plan->counts->n);
-    p = ngx_http_eventsession_explain_number(p, "cost", plan->counts->n);
+    p = ngx_http_eventsession_explain_number(p, "records",
+                                             plan->without->records);
+    p = ngx_http_eventsession_explain_number(p, "cost", plan->without->cost);
     *p++ = '}';
     *p++ = '}';
 

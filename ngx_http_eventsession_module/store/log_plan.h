@@ -61,6 +61,7 @@ typedef struct {
     evs_log_time_t          time;
     ngx_uint_t              bit;        /* its own one among indexes */
     double                  n;          /* is set when it was counted */
+    double                  days;       /* that have any; likewise */
     double                  scale;      /* of all days to those counted */
 } evs_log_count_t;
 
@@ -75,6 +76,7 @@ struct evs_log_branch_s {
 
     double                  entries;    /* estimates */
     double                  records;
+    double                  days;
     double                  cost;
     evs_log_branch_t       *next;
 };
@@ -96,6 +98,7 @@ typedef struct {
     ngx_uint_t              nbranches;
     double                  records;    /* looked at: an estimate */
     double                  cost;       /* 1: to read a record among others */
+    evs_log_branch_t       *without;    /* the way without an index */
     unsigned                bounded:1;  /* createdAt has a bound */
 } evs_log_plan_t;
 

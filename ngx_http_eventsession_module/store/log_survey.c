@@ -204,6 +204,7 @@ evs_log_survey_next(evs_log_survey_t *survey)
 
         for (i = 0; i < plan->ncounts; i++) {
             plan->counts[i].n *= plan->counts[i].scale;
+            plan->counts[i].days *= plan->counts[i].scale;
         }
 
         survey->done(survey->data, NULL);
@@ -386,7 +387,10 @@ evs_log_survey_sum(evs_log_survey_t *survey)
 
         count->n += (double) part->n;
 
-        if (part->n == 0 && count->value != NULL) {
+        if (part->n != 0) {
+            count->days++;
+
+        } else if (count->value != NULL) {
             part->day->indexes &= ~((uint64_t) 1 << count->bit);
         }
     }
