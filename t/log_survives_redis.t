@@ -50,7 +50,6 @@ round('a kill -9 of a frozen Redis', sub {
     $redis->start_again;
 });
 
-is($sent{$n} && scalar(keys(%acked)), $n, 'all of them were acknowledged');
 kept();
 
 round('a kill -9 of a worker', sub { $nginx->kill9_worker }) for 1, 2;
@@ -83,20 +82,26 @@ sub round {
     $happens->();
     collect(@under);
 
-    ok(keys(%acked) > $before, "$what: " . (keys(%acked) - $before) . ' of '
-        . 5 * CLIENTS . ' are acknowledged');
+    # a worker takes along what is under way in it, and that may be all
+
+    is(keys(%acked) - $before, 5 * CLIENTS, "$what: all are acknowledged")
+        if $what !~ /worker|reload/;
 
     # and it goes on
 
-    my $client = $nginx->connect(timeout => 20);
-    my $name   = ++$n;
+    # (a connection that woke a worker while it died waits for another one)
 
-    $sent{$name} = 1;
+    ok((wait_for {
+        my $name = ++$n;
 
-    my $res = log_post($client, body($name));
+        $sent{$name} = 1;
 
-    is($res->status, 201, 'and so is the next one');
-    $acked{$name} = $res->json->{id} if $res->status == 201;
+        my $res = log_post($nginx->connect(timeout => 3), body($name));
+
+        $acked{$name} = $res->json->{id} if $res->status == 201;
+
+        $res->status == 201;
+    }), 'and so is the next one');
 }
 
 
