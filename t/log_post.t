@@ -102,8 +102,9 @@ END
 
 
 sub values_come_back {
-    for my $data ('0', '-0.0', '1624422533298', '1E400', '123456789012345678901',
-        'true', 'false', '""', '"\u00e9\/\ud83d\ude00"', '[]', '[null]', '{}',
+    for my $data ('0', '-0.0', '1624422533298', '1E400',
+        '123456789012345678901', 'true', 'false', '""', '"\u00e9\/\ud83d\ude00"',
+        '[]', '[null]', '{}',
         '{"a":{"b":[1,{"c":"d"}]}}', '[' x 31 . ']' x 31,
         '"' . 'x' x 65_534 . '"')
     {
@@ -180,7 +181,8 @@ sub faults {
         log_fault(email => [ long(254), NO_EMAIL ]), 'and is none');
 
     for my $email (qw(a a@ @b.de a@b a@b. a@-b.de a.@b.de a..b@c.de a@b@c.de
-        a@[1.2.3] a@b.d), 'a b@c.de', 'a@b.de c@d.ef', 'a@b..de', "\xc3\xa9\@b.de",
+        a@[1.2.3] a@b.d), 'a b@c.de', 'a@b.de c@d.ef', 'a@b..de',
+        "\xc3\xa9\@b.de",
         'a(b)@c.de', '<a@b.de>', 'a@b_c.de')
     {
         bad(record(email => qq("$email")), log_fault(email => NO_EMAIL),
@@ -194,7 +196,8 @@ sub faults {
         "a\@b\xc3\xbc" . 'cher.de', q(!#$%&'*+/=?^_`{}|~-@a.bc);
 
     bad(record(data => '"' . 'x' x 65_535 . '"'), log_fault(data =>
-        'Ensure this field has no more than 65536 bytes.'), 'data is too large');
+        'Ensure this field has no more than 65536 bytes.'),
+        'data is too large');
     is(post(record(data => '[1,2,3,4,5,6,7,8,9]'), path => '/small')->body,
         log_fault(data => 'Ensure this field has no more than 16 bytes.'),
         'or larger than the location has it');
@@ -227,8 +230,8 @@ sub broken_bodies {
     for my $len (0 .. length($good) - 1) {
         my $res = post(substr($good, 0, $len));
 
-        $statuses[0]++ if $res->status == 400
-            && $res->body =~ /^\{"detail":"JSON parse error - Expecting (?:[^"\\]|\\.)+"\}$/;
+        $statuses[0]++ if $res->status == 400 && $res->body
+            =~ /^\{"detail":"JSON parse error - Expecting (?:[^"\\]|\\.)+"\}$/;
     }
 
     is($statuses[0], length($good), 'every cut is a syntax fault');
@@ -273,7 +276,8 @@ sub requests {
 
         is($res->status, 405, "no $method");
         like($res->header('Allow'), qr/\bPOST\b/, 'but POST');
-        is($res->header('Content-Type'), 'application/problem+json', 'a problem');
+        is($res->header('Content-Type'), 'application/problem+json',
+            'a problem');
     }
 
     for my $type (undef, 'text/plain', 'application/x-www-form-urlencoded',
@@ -290,7 +294,8 @@ sub requests {
         headers => [ 'Origin: https://a.example' ]);
 
     created($res);
-    is($res->header('Access-Control-Allow-Origin'), 'https://a.example', 'CORS');
+    is($res->header('Access-Control-Allow-Origin'), 'https://a.example',
+        'CORS');
 
     $res = post(undef, path => '/cors', method => 'OPTIONS', type => undef,
         headers => [ 'Origin: https://a.example',

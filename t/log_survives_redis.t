@@ -1,10 +1,10 @@
 # Why: a record that was answered with 201 is on Redis' disk, and whatever
-# dies then - Redis, a connection, a worker, nginx as a whole - it is there, once,
-# and every index has it.  What was not answered may be there or not; there is
-# no Idempotency-Key here, so that a client which sends it again may have two.
-# Known to fail by: an answer before Redis' reply; a record that is sent again
-# with another id after a reconnect; a record whose index entries went with the
-# connection.
+# dies then - Redis, a connection, a worker, nginx as a whole - it is there,
+# once, and every index has it.  What was not answered may be there or not;
+# there is no Idempotency-Key here, so that a client which sends it again may
+# have two. Known to fail by: an answer before Redis' reply; a record that is
+# sent again with another id after a reconnect; a record whose index entries
+# went with the connection.
 
 use strict;
 use warnings;
