@@ -205,6 +205,22 @@ is_all('by two, that agree in one', "(environment eq 'production') AND "
     grep { $_->{component} eq 'c3' } @records);
 
 
+# many days: not every one of them is counted
+
+$redis->cli('FLUSHALL');
+
+@records = map { record(us => T0 + $_ * DAY, email => 'u' . ($_ % 4)
+    . '@shop.example', component => 'c' . ($_ % 500)) } 1 .. 3000;
+log_add($redis, @records);
+
+is_all('3000 days', "(email eq 'u0\@shop.example') OR (email eq "
+    . "'u1\@shop.example') OR (component eq 'c7')", [ 700 ],
+    grep { $_->{email} =~ /^u[01]/ || $_->{component} eq 'c7' } @records);
+is_all('few of them', "(component eq 'c7') OR (component eq 'c8') OR "
+    . "(component eq 'c9')", [ 4 ],
+    grep { $_->{component} =~ /^c[789]$/ } @records);
+
+
 # while others write, and while entries without a record are taken out: those
 # that were there are there once, in order
 
