@@ -16,6 +16,9 @@
 #                  RATES="1000 max" DURATION=10 CONNECTIONS=100 WS_RATE=5000
 #   make bench-log    filters over a log of a million records, beside
 #                  PostgreSQL: RECORDS=1000000 DAYS=30 POSTGRES=1 SCANS=1
+#   make deb       the Debian package, in build/deb
+#   make deb-test  installs it into a Debian of its own, and serves a session;
+#                  as root, some minutes
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 
@@ -23,7 +26,7 @@ SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
 .PHONY: run test bench bench-feed bench-track bench-log lint clean build \
-    unit unit-built fuzz deps nginx FORCE
+    unit unit-built fuzz deb deb-test deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -251,6 +254,18 @@ bench-log:
 	@tools/deps bench-log
 	@+$(MAKE) -s --no-print-directory $(MODULE)
 	@$(ENV) bench/log
+
+# nginx's ABI is the one of the Debian that it is built on
+
+deb:
+	@tools/deps deb
+	@JOBS='$(JOBS)' tools/deb
+
+deb-test:
+	@tools/deps deb-test
+	@+$(MAKE) -s --no-print-directory deb
+	@tools/deb-test
+
 
 deps:
 	@tools/deps run test lint
