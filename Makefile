@@ -19,6 +19,8 @@
 #   make deb       the Debian package, in build/deb
 #   make deb-test  installs it into a Debian of its own, and serves a session;
 #                  as root, some minutes
+#   make docker-test  builds the image without Docker, with buildah, and sends
+#                  sessions through it; as root, some minutes
 #   make deps      installs what run, test and lint need from Debian
 #   make clean     removes build/; run/ has data and stays
 
@@ -26,7 +28,7 @@ SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
 .PHONY: run test bench bench-feed bench-track bench-log lint clean build \
-    unit unit-built fuzz deb deb-test deps nginx FORCE
+    unit unit-built fuzz deb deb-test docker-test deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -265,6 +267,10 @@ deb-test:
 	@tools/deps deb-test
 	@+$(MAKE) -s --no-print-directory deb
 	@tools/deb-test
+
+docker-test:
+	@tools/deps docker-test
+	@tools/docker-test
 
 
 deps:
