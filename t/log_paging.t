@@ -188,6 +188,33 @@ is_all('one of them', "(component eq 'order') AND (message eq 'm23')", [ 1 ],
     $records[22]);
 
 
+# two of each µs, on both sides of where a page ends
+
+$redis->cli('FLUSHALL');
+
+@records = in_order(map { record(us => T0 + int($_ / 2),
+    id => join('', map { chr(int(rand(256))) } 1 .. 16)) } 1 .. 700);
+log_add($redis, @records);
+is_all('two of each µs', "(component eq 'order')", [ 64, 65, 191 ], @records);
+is_all('all of them', '', [ 99, 100 ], @records);
+
+
+# many entries of one µs, of writers that are at it; and one that is there
+
+$redis->cli('FLUSHALL');
+
+my $now = int(time()) * 1_000_000;
+
+$now += 1_000_000 if log_day($now) != log_day($now + 2);
+
+$redis->cli('ZADD', log_index($now, 'c', 'order'),
+    map { ($now, sprintf('soon%04d', $_)) } 1 .. 3000);
+
+@records = (record(us => $now), record(us => $now + 1));
+log_add($redis, @records);
+is_all('many that are to come', "(component eq 'order')", [ 1 ], @records);
+
+
 # many in a row: more than some pages of entries and records
 
 $redis->cli('FLUSHALL');

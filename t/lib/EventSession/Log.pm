@@ -19,14 +19,14 @@ use warnings;
 
 use Carp;
 use Digest::SHA ();
-use Encode ();
 use Exporter 'import';
 use POSIX ();
 
 use constant { PREFIX => 'es:{log}', DAY => 86_400_000_000 };
 
 our @EXPORT = qw(record log_add log_member log_index log_day log_rows log_row
-    log_query log_get log_pages log_next created_at uuid_of encoded);
+    log_query log_get log_pages log_next created_at uuid_of encoded
+    bytes_of);
 
 
 my $number = 0;
@@ -66,7 +66,18 @@ sub inside {
     $text =~ s{(["\\\x00-\x1f])}
         {'\\' . ($short{$1} // sprintf('u%04x', ord($1)))}ge;
 
-    return Encode::encode('UTF-8', $text);
+    return bytes_of($text);
+}
+
+
+# UTF-8 of any characters; Encode leaves those out that are none for ever.
+
+sub bytes_of {
+    my ($text) = @_;
+
+    utf8::encode($text);
+
+    return $text;
 }
 
 
@@ -91,7 +102,7 @@ sub log_member {
         . join('', map { varint(length($_)) . $_ }
             map { inside($record->{$_}) }
             qw(email environment component message))
-        . Encode::encode('UTF-8', $record->{data});
+        . bytes_of($record->{data});
 }
 
 
@@ -160,7 +171,7 @@ sub log_row {
         . created_at($record->{us}) . '",'
         . join(',', map { qq("$_":") . inside($record->{$_}) . '"' }
             qw(email environment component message))
-        . ',"data":' . Encode::encode('UTF-8', $record->{data}) . '}';
+        . ',"data":' . bytes_of($record->{data}) . '}';
 }
 
 
@@ -170,7 +181,7 @@ sub log_rows { '[' . join(',', map { log_row($_) } @_) . ']' }
 sub encoded {
     my ($text) = @_;
 
-    my $bytes = Encode::encode('UTF-8', $text);
+    my $bytes = bytes_of($text);
 
     $bytes =~ s/([^A-Za-z0-9._~' ()-])/sprintf('%%%02X', ord($1))/ge;
 
