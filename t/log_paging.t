@@ -199,6 +199,21 @@ is_all('two of each µs', "(component eq 'order')", [ 64, 65, 191 ], @records);
 is_all('all of them', '', [ 99, 100 ], @records);
 
 
+# of each two, a check leaves the second one
+
+$redis->cli('FLUSHALL');
+
+@records = in_order(map { record(us => T0 + int($_ / 2),
+    id => sprintf('%08d', $_) x 2, environment => $_ % 2 ? 'e1' : 'e0') }
+    1 .. 700);
+log_add($redis, @records,
+    map { record(us => T0 + DAY + $_, environment => 'e1', component => 'x') }
+        1 .. 800);
+is_all('the second of each two', "(component eq 'order') AND "
+    . "(environment eq 'e1')", [ 32, 33 ],
+    grep { $_->{environment} eq 'e1' } @records);
+
+
 # many entries of one µs, of writers that are at it; and one that is there
 
 $redis->cli('FLUSHALL');
