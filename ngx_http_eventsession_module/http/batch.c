@@ -11,12 +11,12 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "http/application.h"
 #include "http/batch.h"
 #include "http/batch_read.h"
 #include "http/body.h"
 #include "http/header.h"
 #include "http/reply.h"
+#include "http/require.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/batch.h"
 
@@ -28,10 +28,10 @@ typedef struct {
     ngx_http_request_t   *request;    /* NULL: gone */
     ngx_str_t             body;       /* the request's, and the rest */
     ngx_str_t            *key;        /* Idempotency-Key; NULL: none */
-    evs_sid_t             uuid;       /* of the application */
-    evs_apps_waiter_t     waiter;
     evs_batch_t           batch;
     unsigned              lines:1;    /* NDJSON */
+
+    ngx_http_eventsession_require_t  require;
 } ngx_http_eventsession_batch_t;
 
 
@@ -53,8 +53,7 @@ static ngx_int_t ngx_http_eventsession_batch_begin(
     ngx_http_eventsession_batch_t *ctx);
 static ngx_int_t ngx_http_eventsession_batch_trust(
     ngx_http_eventsession_batch_t *ctx);
-static void ngx_http_eventsession_batch_known(evs_apps_waiter_t *waiter,
-    ngx_int_t rc);
+static void ngx_http_eventsession_batch_known(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_batch_trusted(
     ngx_http_eventsession_batch_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_batch_plan(
@@ -251,7 +250,7 @@ ngx_http_eventsession_batch_cleanup(void *data)
 
     ctx->request = NULL;
 
-    evs_apps_cancel(&ctx->waiter);
+    ngx_http_eventsession_require_cancel(&ctx->require);
     evs_batch_cancel(&ctx->batch);
 
     if (!ctx->batch.storing) {
@@ -315,41 +314,26 @@ ngx_http_eventsession_batch_begin(ngx_http_eventsession_batch_t *ctx)
 static ngx_int_t
 ngx_http_eventsession_batch_trust(ngx_http_eventsession_batch_t *ctx)
 {
-    ngx_int_t                          rc;
-    ngx_http_request_t                *r;
-    ngx_http_eventsession_loc_conf_t  *elcf;
+    ngx_http_eventsession_require_t  *require;
 
-    r = ctx->request;
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+    require = &ctx->require;
 
-    if (!elcf->require_application) {
-        return ngx_http_eventsession_batch_plan(ctx);
-    }
+    require->request = ctx->request;
+    require->data = ctx;
+    require->done = ngx_http_eventsession_batch_known;
 
-    rc = ngx_http_eventsession_application(r, 0, &ctx->uuid);
-
-    if (rc == NGX_OK) {
-        ctx->waiter.data = ctx;
-        ctx->waiter.done = ngx_http_eventsession_batch_known;
-
-        rc = evs_apps_check(&elcf->apps, ctx->batch.node, &ctx->uuid,
-                            &ctx->waiter);
-    }
-
-    return (rc == NGX_AGAIN) ? NGX_DONE
-                             : ngx_http_eventsession_batch_trusted(ctx, rc);
+    return ngx_http_eventsession_batch_trusted(ctx,
+                  ngx_http_eventsession_require(require, ctx->batch.node));
 }
 
 
 static void
-ngx_http_eventsession_batch_known(evs_apps_waiter_t *waiter, ngx_int_t rc)
+ngx_http_eventsession_batch_known(void *data, ngx_int_t rc)
 {
     ngx_http_request_t             *r;
-    ngx_http_eventsession_batch_t  *ctx;
+    ngx_http_eventsession_batch_t  *ctx = data;
 
-    ctx = waiter->data;
     r = ctx->request;
-
     rc = ngx_http_eventsession_batch_trusted(ctx, rc);
 
     if (rc != NGX_DONE) {
@@ -358,33 +342,19 @@ ngx_http_eventsession_batch_known(evs_apps_waiter_t *waiter, ngx_int_t rc)
 }
 
 
+/* What eventsession_require_application says of the request. */
+
 static ngx_int_t
 ngx_http_eventsession_batch_trusted(ngx_http_eventsession_batch_t *ctx,
     ngx_int_t rc)
 {
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    switch (rc) {
-
-    case NGX_OK:
-        ctx->batch.application = ctx->waiter.name;
-        return ngx_http_eventsession_batch_plan(ctx);
-
-    case NGX_BUSY:
-        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           "the application can't be looked up, try again "
-                           "later");
-
-    default:
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client is of no trusted application");
-
-        return ngx_http_eventsession_problem(r, NGX_HTTP_FORBIDDEN,
-                           "a trusted application is required: its UUID in "
-                           "the header \"application\"");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
+
+    ctx->batch.application = ctx->require.application;
+
+    return ngx_http_eventsession_batch_plan(ctx);
 }
 
 

@@ -35,7 +35,7 @@ ngx_http_eventsession_require(ngx_http_eventsession_require_t *require,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_eventsession_application(r, 1, &require->uuid);
+    rc = ngx_http_eventsession_application(r, require->arg, &require->uuid);
 
     if (rc == NGX_OK) {
         require->waiter.data = require;
