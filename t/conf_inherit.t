@@ -61,19 +61,6 @@ sub sockets {
 }
 
 
-# A reload until the workers of before have stopped to listen.
-
-sub reload {
-    my ($nginx) = @_;
-
-    my %old = map { $_ => 1 } $nginx->workers;
-
-    $nginx->reload;
-
-    wait_for { !grep { $old{$_} } $nginx->workers };
-}
-
-
 # But for those of the workers of batches, which come by themselves.
 
 sub keys_of { sort(grep { !/\{workers\}/ } @{ $_[0]->cli('KEYS', '*') }) }
@@ -203,7 +190,7 @@ for my $case (
         'has the sockets that nginx alone has');
     is(clients($a), 0, 'no connection to Redis');
 
-    reload($nginx);
+    $nginx->reload;
     is($nginx->get('/nothing')->status, 404, 'nor after a reload');
     is(clients($a), 0, 'a connection');
 
@@ -246,7 +233,7 @@ my ($fine, $text) = $none->conf_test;
 ok($fine, 'nginx -t without a http block') or diag($text);
 $none->start;
 is(scalar(my @workers = $none->workers), 1, 'it runs');
-reload($none);
+$none->reload;
 $none->quit;
 ok_log($none);
 
@@ -291,7 +278,7 @@ store($nginx, $sid, event(1, 'a'));
 
 $b->cli('SELECT', 0);
 $nginx->{redis} = $b->tcp_url;
-reload($nginx);
+$nginx->reload;
 
 is($nginx->get("/session/$sid")->status, 404, 'another Redis after a reload');
 store($nginx, $sid, event(1, 'b'));
@@ -300,7 +287,7 @@ is($nginx->get("/session/$sid")->body, tree(undef, undef, event(1, 'b')),
 ok((wait_for { clients($a) == 0 }), 'the one before is left');
 
 $nginx->{http} = 'eventsession_prefix other:;';
-reload($nginx);
+$nginx->reload;
 
 is($nginx->get("/session/$sid")->status, 404, 'another prefix');
 store($nginx, $sid, event(1, 'c'));
@@ -317,14 +304,14 @@ is($nginx->get("/session/$sid")->body, tree(undef, undef, event(1, 'c')),
     'and all goes on as before');
 
 @{$nginx}{qw(http redis locations)} = ('', undef, '');
-reload($nginx);
+$nginx->reload;
 
 is($nginx->get("/session/$sid")->status, 404, 'it can be taken out');
 is($nginx->get('/healthcheck')->status, 404, 'altogether');
 ok((wait_for { clients($b) == 0 }), 'with its connections');
 
 @{$nginx}{qw(redis locations)} = ($a, undef);
-reload($nginx);
+$nginx->reload;
 
 is($nginx->get("/session/$sid")->body, tree(undef, undef, event(1, 'a')),
     'and put in again');
