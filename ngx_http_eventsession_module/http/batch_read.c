@@ -24,14 +24,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_eventsession_batch_read_shard(
     ngx_http_request_t *r, ngx_uint_t *shard);
-static ngx_int_t ngx_http_eventsession_batch_read_first(void *data);
-static ngx_int_t ngx_http_eventsession_batch_read_next(void *data);
-static void ngx_http_eventsession_batch_read_cancel(void *data);
-static ngx_int_t ngx_http_eventsession_batch_read_front(void *data);
 static ngx_int_t ngx_http_eventsession_batch_read_event(void *data,
     const evs_member_t *member);
-static void ngx_http_eventsession_batch_read_page(void *data, ngx_int_t rc,
-    const char *failure);
 
 
 static const char *const  ngx_http_eventsession_batch_read_arguments[] = {
@@ -39,14 +33,12 @@ static const char *const  ngx_http_eventsession_batch_read_arguments[] = {
 };
 
 
-static const ngx_http_eventsession_pages_handlers_t
+static const ngx_http_eventsession_pages_kind_t
     ngx_http_eventsession_batch_read_pages =
 {
-    ngx_http_eventsession_batch_read_first,
-    ngx_http_eventsession_batch_read_next,
-    ngx_http_eventsession_batch_read_cancel,
-    ngx_http_eventsession_batch_read_front,
+    &evs_batch_reader,
     "events",
+    NULL,
     NULL,
     ngx_string("]"),
     ngx_http_eventsession_batch_read_arguments
@@ -57,7 +49,7 @@ static const evs_batch_read_handlers_t
     ngx_http_eventsession_batch_read_handlers =
 {
     ngx_http_eventsession_batch_read_event,
-    ngx_http_eventsession_batch_read_page
+    ngx_http_eventsession_pages_page
 };
 
 
@@ -100,13 +92,13 @@ ngx_http_eventsession_batch_read_handler(ngx_http_request_t *r)
 
     read->conf = &elcf->store;
     read->handlers = &ngx_http_eventsession_batch_read_handlers;
-    read->data = ctx;
+    read->data = &ctx->pages;
     read->pool = r->pool;
     read->log = r->connection->log;
 
     ctx->pages.request = r;
-    ctx->pages.handlers = &ngx_http_eventsession_batch_read_pages;
-    ctx->pages.data = ctx;
+    ctx->pages.kind = &ngx_http_eventsession_batch_read_pages;
+    ctx->pages.read = read;
     ctx->pages.cursor = &read->cursor;
     ctx->pages.limit = read->range.want;
 
@@ -145,78 +137,12 @@ ngx_http_eventsession_batch_read_shard(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_eventsession_batch_read_first(void *data)
-{
-    ngx_http_eventsession_batch_read_t  *ctx = data;
-
-    return evs_batch_read_begin(&ctx->read);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_batch_read_next(void *data)
-{
-    ngx_http_eventsession_batch_read_t  *ctx = data;
-
-    evs_batch_read_next(&ctx->read);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_eventsession_batch_read_cancel(void *data)
-{
-    ngx_http_eventsession_batch_read_t  *ctx = data;
-
-    evs_batch_read_cancel(&ctx->read);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_batch_read_front(void *data)
-{
-    u_char                              *p;
-    ngx_http_eventsession_batch_read_t  *ctx = data;
-
-    p = ngx_http_eventsession_pages_front(&ctx->pages, 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    *p++ = '[';
-
-    ngx_http_eventsession_pages_fronted(&ctx->pages, p);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_eventsession_batch_read_event(void *data, const evs_member_t *member)
 {
-    u_char                              *p;
-    ngx_http_eventsession_batch_read_t  *ctx = data;
+    u_char  *p;
 
-    p = ngx_http_eventsession_pages_event(&ctx->pages,
-                                          evs_member_batch_max(member));
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
+    p = ngx_http_eventsession_pages_event(data, evs_member_batch_max(member));
 
-    p = evs_member_batch(p, member);
-
-    ngx_http_eventsession_pages_wrote(&ctx->pages, p);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_eventsession_batch_read_page(void *data, ngx_int_t rc,
-    const char *failure)
-{
-    ngx_http_eventsession_batch_read_t  *ctx = data;
-
-    ngx_http_eventsession_pages_page(&ctx->pages, rc, failure);
+    return ngx_http_eventsession_pages_wrote(data,
+                                       p ? evs_member_batch(p, member) : NULL);
 }

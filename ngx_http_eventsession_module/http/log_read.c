@@ -35,16 +35,11 @@ static ngx_int_t ngx_http_eventsession_log_read_explaining(
     ngx_http_request_t *r, ngx_uint_t *explaining);
 static ngx_int_t ngx_http_eventsession_log_read_plan(
     ngx_http_eventsession_log_read_t *ctx);
-static void ngx_http_eventsession_log_read_planned(
-    ngx_http_eventsession_log_read_t *ctx, ngx_int_t rc, const char *failure);
-static ngx_int_t ngx_http_eventsession_log_read_first(void *data);
-static ngx_int_t ngx_http_eventsession_log_read_next(void *data);
-static void ngx_http_eventsession_log_read_cancel(void *data);
-static ngx_int_t ngx_http_eventsession_log_read_front(void *data);
+static void ngx_http_eventsession_log_read_cleanup(void *data);
+static void ngx_http_eventsession_log_read_planned(void *data, ngx_int_t rc,
+    const char *failure);
 static ngx_int_t ngx_http_eventsession_log_read_record(void *data,
     const evs_record_t *record);
-static void ngx_http_eventsession_log_read_page(void *data, ngx_int_t rc,
-    const char *failure);
 
 
 static const char *const  ngx_http_eventsession_log_read_names[] = {
@@ -52,14 +47,12 @@ static const char *const  ngx_http_eventsession_log_read_names[] = {
 };
 
 
-static const ngx_http_eventsession_pages_handlers_t
+static const ngx_http_eventsession_pages_kind_t
     ngx_http_eventsession_log_read_pages =
 {
-    ngx_http_eventsession_log_read_first,
-    ngx_http_eventsession_log_read_next,
-    ngx_http_eventsession_log_read_cancel,
-    ngx_http_eventsession_log_read_front,
+    &evs_log_reader,
     "log",
+    NULL,
     NULL,
     ngx_string("]"),
     ngx_http_eventsession_log_read_names
@@ -70,7 +63,15 @@ static const evs_log_read_handlers_t
     ngx_http_eventsession_log_read_handlers =
 {
     ngx_http_eventsession_log_read_record,
-    ngx_http_eventsession_log_read_page
+    ngx_http_eventsession_pages_page
+};
+
+
+static const evs_log_read_handlers_t
+    ngx_http_eventsession_log_read_plan_handlers =
+{
+    NULL,
+    ngx_http_eventsession_log_read_planned
 };
 
 
@@ -109,8 +110,6 @@ ngx_http_eventsession_log_read_handler(ngx_http_request_t *r)
     }
 
     read->conf = &elcf->store;
-    read->handlers = &ngx_http_eventsession_log_read_handlers;
-    read->data = ctx;
     read->pool = r->pool;
     read->log = r->connection->log;
 
@@ -118,8 +117,11 @@ ngx_http_eventsession_log_read_handler(ngx_http_request_t *r)
         return ngx_http_eventsession_log_read_plan(ctx);
     }
 
-    ctx->pages.handlers = &ngx_http_eventsession_log_read_pages;
-    ctx->pages.data = ctx;
+    read->handlers = &ngx_http_eventsession_log_read_handlers;
+    read->data = &ctx->pages;
+
+    ctx->pages.kind = &ngx_http_eventsession_log_read_pages;
+    ctx->pages.read = read;
     ctx->pages.cursor = &read->cursor;
     ctx->pages.limit = read->want;
 
@@ -287,10 +289,13 @@ ngx_http_eventsession_log_read_plan(ngx_http_eventsession_log_read_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = ngx_http_eventsession_log_read_cancel;
-    cln->data = ctx;
+    cln->handler = ngx_http_eventsession_log_read_cleanup;
+    cln->data = &ctx->read;
 
-    if (evs_log_read_begin(&ctx->read) != NGX_OK) {
+    ctx->read.handlers = &ngx_http_eventsession_log_read_plan_handlers;
+    ctx->read.data = ctx;
+
+    if (evs_log_reader.begin(&ctx->read) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -307,11 +312,19 @@ ngx_http_eventsession_log_read_plan(ngx_http_eventsession_log_read_t *ctx)
 
 
 static void
-ngx_http_eventsession_log_read_planned(ngx_http_eventsession_log_read_t *ctx,
-    ngx_int_t rc, const char *failure)
+ngx_http_eventsession_log_read_cleanup(void *data)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    evs_log_reader.cancel(data);
+}
+
+
+static void
+ngx_http_eventsession_log_read_planned(void *data, ngx_int_t rc,
+    const char *failure)
+{
+    ngx_connection_t                  *c;
+    ngx_http_request_t                *r;
+    ngx_http_eventsession_log_read_t  *ctx = data;
 
     r = ctx->pages.request;
     c = r->connection;
@@ -333,83 +346,12 @@ ngx_http_eventsession_log_read_planned(ngx_http_eventsession_log_read_t *ctx,
 
 
 static ngx_int_t
-ngx_http_eventsession_log_read_first(void *data)
-{
-    ngx_http_eventsession_log_read_t  *ctx = data;
-
-    return evs_log_read_begin(&ctx->read);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_log_read_next(void *data)
-{
-    ngx_http_eventsession_log_read_t  *ctx = data;
-
-    evs_log_read_next(&ctx->read);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_eventsession_log_read_cancel(void *data)
-{
-    ngx_http_eventsession_log_read_t  *ctx = data;
-
-    evs_log_read_cancel(&ctx->read);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_log_read_front(void *data)
-{
-    u_char                            *p;
-    ngx_http_eventsession_log_read_t  *ctx = data;
-
-    p = ngx_http_eventsession_pages_front(&ctx->pages, 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    *p++ = '[';
-
-    ngx_http_eventsession_pages_fronted(&ctx->pages, p);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_eventsession_log_read_record(void *data, const evs_record_t *record)
 {
-    u_char                            *p;
-    ngx_http_eventsession_log_read_t  *ctx = data;
+    u_char  *p;
 
-    p = ngx_http_eventsession_pages_event(&ctx->pages,
-                                          evs_record_json_max(record));
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
+    p = ngx_http_eventsession_pages_event(data, evs_record_json_max(record));
 
-    p = evs_record_json(p, record);
-
-    ngx_http_eventsession_pages_wrote(&ctx->pages, p);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_eventsession_log_read_page(void *data, ngx_int_t rc,
-    const char *failure)
-{
-    ngx_http_eventsession_log_read_t  *ctx = data;
-
-    if (ctx->read.explaining) {
-        ngx_http_eventsession_log_read_planned(ctx, rc, failure);
-        return;
-    }
-
-    ngx_http_eventsession_pages_page(&ctx->pages, rc, failure);
+    return ngx_http_eventsession_pages_wrote(data,
+                                       p ? evs_record_json(p, record) : NULL);
 }

@@ -21,6 +21,8 @@
 static void ngx_http_eventsession_pages_cleanup(void *data);
 static u_char *ngx_http_eventsession_pages_room(
     ngx_http_eventsession_pages_t *pages, size_t size);
+static void ngx_http_eventsession_pages_end(
+    ngx_http_eventsession_pages_t *pages, ngx_buf_t *b, u_char *last);
 static ngx_chain_t *ngx_http_eventsession_pages_buffer(
     ngx_http_eventsession_pages_t *pages, size_t size);
 static void ngx_http_eventsession_pages_mark(
@@ -30,6 +32,8 @@ static ngx_int_t ngx_http_eventsession_pages_step(
 static ngx_int_t ngx_http_eventsession_pages_next(
     ngx_http_eventsession_pages_t *pages);
 static ngx_int_t ngx_http_eventsession_pages_begin(
+    ngx_http_eventsession_pages_t *pages);
+static ngx_int_t ngx_http_eventsession_pages_array(
     ngx_http_eventsession_pages_t *pages);
 static ngx_int_t ngx_http_eventsession_pages_send(
     ngx_http_eventsession_pages_t *pages);
@@ -75,7 +79,7 @@ ngx_http_eventsession_pages_start(ngx_http_eventsession_pages_t *pages)
 
     ngx_http_set_ctx(r, pages, ngx_http_eventsession_module);
 
-    if (pages->handlers->first(pages->data) != NGX_OK) {
+    if (pages->kind->reader->begin(pages->read) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -91,7 +95,7 @@ ngx_http_eventsession_pages_cleanup(void *data)
 {
     ngx_http_eventsession_pages_t  *pages = data;
 
-    pages->handlers->cancel(pages->data);
+    pages->kind->reader->cancel(pages->read);
 }
 
 
@@ -145,16 +149,17 @@ ngx_http_eventsession_pages_front(ngx_http_eventsession_pages_t *pages,
 }
 
 
-void
+ngx_int_t
 ngx_http_eventsession_pages_fronted(ngx_http_eventsession_pages_t *pages,
     u_char *last)
 {
-    ngx_buf_t  *b;
+    if (last == NULL) {
+        return NGX_ERROR;
+    }
 
-    b = pages->out->buf;
+    ngx_http_eventsession_pages_end(pages, pages->out->buf, last);
 
-    pages->held += (size_t) (last - b->last);
-    b->last = last;
+    return NGX_OK;
 }
 
 
@@ -190,14 +195,24 @@ ngx_http_eventsession_pages_room(ngx_http_eventsession_pages_t *pages,
 }
 
 
-void
+ngx_int_t
 ngx_http_eventsession_pages_wrote(ngx_http_eventsession_pages_t *pages,
     u_char *last)
 {
-    ngx_buf_t  *b;
+    if (last == NULL) {
+        return NGX_DECLINED;
+    }
 
-    b = pages->tail->buf;
+    ngx_http_eventsession_pages_end(pages, pages->tail->buf, last);
 
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_eventsession_pages_end(ngx_http_eventsession_pages_t *pages,
+    ngx_buf_t *b, u_char *last)
+{
     pages->held += (size_t) (last - b->last);
     b->last = last;
 }
@@ -262,9 +277,10 @@ ngx_http_eventsession_pages_mark(ngx_http_eventsession_pages_t *pages)
 
 
 void
-ngx_http_eventsession_pages_again(ngx_http_eventsession_pages_t *pages)
+ngx_http_eventsession_pages_again(void *data)
 {
-    ngx_chain_t  *cl, *next;
+    ngx_chain_t                    *cl, *next;
+    ngx_http_eventsession_pages_t  *pages = data;
 
     cl = pages->page.tail ? pages->page.tail->next : pages->out;
 
@@ -290,11 +306,12 @@ ngx_http_eventsession_pages_again(ngx_http_eventsession_pages_t *pages)
 
 
 void
-ngx_http_eventsession_pages_page(ngx_http_eventsession_pages_t *pages,
-    ngx_int_t rc, const char *failure)
+ngx_http_eventsession_pages_page(void *data, ngx_int_t rc,
+    const char *failure)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_connection_t               *c;
+    ngx_http_request_t             *r;
+    ngx_http_eventsession_pages_t  *pages = data;
 
     r = pages->request;
     c = r->connection;
@@ -334,7 +351,7 @@ ngx_http_eventsession_pages_step(ngx_http_eventsession_pages_t *pages,
 
         ngx_log_error(level, r->connection->log, 0,
                       "eventsession: %s read was cut short: %s",
-                      pages->handlers->what,
+                      pages->kind->what,
                       failure ? failure : "no memory");
         return NGX_ERROR;
     }
@@ -342,12 +359,12 @@ ngx_http_eventsession_pages_step(ngx_http_eventsession_pages_t *pages,
     if (rc == NGX_ERROR || pages->failed) {
         return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                    "the %s can't be read: %s, try again later",
-                   pages->handlers->what, failure ? failure : "no memory");
+                   pages->kind->what, failure ? failure : "no memory");
     }
 
     if (rc == NGX_DECLINED) {
         return ngx_http_eventsession_problem(r, NGX_HTTP_NOT_FOUND, "%s",
-                                             pages->handlers->absent);
+                                             pages->kind->absent);
     }
 
     pages->done = (rc == NGX_DONE || pages->more);
@@ -373,7 +390,7 @@ ngx_http_eventsession_pages_next(ngx_http_eventsession_pages_t *pages)
 {
     ngx_http_eventsession_pages_mark(pages);
 
-    if (pages->handlers->next(pages->data) == NGX_OK) {
+    if (pages->kind->reader->next(pages->read) == NGX_OK) {
         return NGX_DONE;
     }
 
@@ -394,9 +411,12 @@ ngx_http_eventsession_pages_begin(ngx_http_eventsession_pages_t *pages)
 
     r = pages->request;
 
-    if (pages->handlers->front(pages->data) != NGX_OK
+    rc = pages->kind->front ? pages->kind->front(pages)
+                            : ngx_http_eventsession_pages_array(pages);
+
+    if (rc != NGX_OK
         || (pages->more
-            && ngx_http_eventsession_query_link(r, pages->handlers->arguments,
+            && ngx_http_eventsession_query_link(r, pages->kind->arguments,
                                                 pages->cursor)
                != NGX_OK))
     {
@@ -409,7 +429,7 @@ ngx_http_eventsession_pages_begin(ngx_http_eventsession_pages_t *pages)
 
     if (pages->done) {
         r->headers_out.content_length_n = (off_t) (pages->held
-                                               + pages->handlers->closing.len);
+                                               + pages->kind->closing.len);
     }
 
     pages->header_sent = 1;
@@ -420,6 +440,21 @@ ngx_http_eventsession_pages_begin(ngx_http_eventsession_pages_t *pages)
     }
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_pages_array(ngx_http_eventsession_pages_t *pages)
+{
+    u_char  *p;
+
+    p = ngx_http_eventsession_pages_front(pages, 1);
+
+    if (p != NULL) {
+        *p++ = '[';
+    }
+
+    return ngx_http_eventsession_pages_fronted(pages, p);
 }
 
 
@@ -434,7 +469,7 @@ ngx_http_eventsession_pages_send(ngx_http_eventsession_pages_t *pages)
     ngx_http_request_t  *r;
 
     r = pages->request;
-    closing = &pages->handlers->closing;
+    closing = &pages->kind->closing;
 
     if (pages->done) {
         p = ngx_http_eventsession_pages_room(pages, closing->len);
@@ -443,7 +478,7 @@ ngx_http_eventsession_pages_send(ngx_http_eventsession_pages_t *pages)
         }
 
         p = ngx_cpymem(p, closing->data, closing->len);
-        ngx_http_eventsession_pages_wrote(pages, p);
+        ngx_http_eventsession_pages_end(pages, pages->tail->buf, p);
 
         pages->tail->buf->last_buf = (r == r->main);
         pages->tail->buf->last_in_chain = 1;

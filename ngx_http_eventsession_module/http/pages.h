@@ -22,32 +22,34 @@
 
 #include "redis/redis.h"
 #include "store/range.h"
+#include "store/reader.h"
 
 
+typedef struct ngx_http_eventsession_pages_s  ngx_http_eventsession_pages_t;
+
+/* what an endpoint reads, and what it looks like */
 typedef struct {
-    /* Ask the store for the first page, and for the next: NGX_OK or ERROR. */
-    ngx_int_t   (*first)(void *data);
-    ngx_int_t   (*next)(void *data);
+    const evs_reader_t  *reader;
+    const char          *what;      /* a noun, for problems and the log */
+    const char          *absent;    /* the detail of 404, if there may be one */
 
-    /* Ends that, whatever is under way.  Idempotent. */
-    void        (*cancel)(void *data);
+    /*
+     * Writes what stands in front of the events: NGX_OK or NGX_ERROR.  NULL:
+     * an array begins.
+     */
+    ngx_int_t          (*front)(ngx_http_eventsession_pages_t *pages);
+    ngx_str_t            closing;   /* what stands behind the events */
 
-    /* Writes what stands in front of the events: NGX_OK or NGX_ERROR. */
-    ngx_int_t   (*front)(void *data);
-
-    const char   *what;        /* is read: a noun, for problems and the log */
-    const char   *absent;      /* the detail of 404, if there may be one */
-    ngx_str_t     closing;     /* what stands behind the events */
-
-    const char   *const *arguments;    /* that a Link has again, then NULL */
-} ngx_http_eventsession_pages_handlers_t;
+    const char   *const *arguments; /* that a Link has again, then NULL */
+} ngx_http_eventsession_pages_kind_t;
 
 
-typedef struct {
+struct ngx_http_eventsession_pages_s {
     /* set by the endpoint, all else zeroed */
-    ngx_http_request_t                            *request;
-    const ngx_http_eventsession_pages_handlers_t  *handlers;
-    void                                          *data;
+    ngx_http_request_t                        *request;
+    const ngx_http_eventsession_pages_kind_t  *kind;
+    void                 *read;        /* the reader's; its handlers' data are
+                                          these pages */
     const evs_cursor_t   *cursor;      /* behind the last event */
     ngx_uint_t            limit;       /* events; 0: all */
 
@@ -70,7 +72,7 @@ typedef struct {
     unsigned              more:1;      /* limit was reached, one more seen */
     unsigned              done:1;      /* the last page is written */
     unsigned              failed:1;    /* no memory while a page came in */
-} ngx_http_eventsession_pages_t;
+};
 
 
 /*
@@ -86,29 +88,32 @@ ngx_int_t ngx_http_eventsession_pages_start(
 
 /*
  * Room for an event of size bytes at most, behind its comma; NULL: this page
- * takes no more.  Then where it ended.
+ * takes no more.  Then where it ended, if it was written: what a handler of
+ * the read says, NGX_OK or NGX_DECLINED.
  */
 u_char *ngx_http_eventsession_pages_event(
     ngx_http_eventsession_pages_t *pages, size_t size);
-void ngx_http_eventsession_pages_wrote(ngx_http_eventsession_pages_t *pages,
-    u_char *last);
+ngx_int_t ngx_http_eventsession_pages_wrote(
+    ngx_http_eventsession_pages_t *pages, u_char *last);
 
-/* As above, for what stands in front. */
+/* As above, for what stands in front: NULL, no memory, is NGX_ERROR. */
 u_char *ngx_http_eventsession_pages_front(
     ngx_http_eventsession_pages_t *pages, size_t size);
-void ngx_http_eventsession_pages_fronted(ngx_http_eventsession_pages_t *pages,
-    u_char *last);
+ngx_int_t ngx_http_eventsession_pages_fronted(
+    ngx_http_eventsession_pages_t *pages, u_char *last);
+
+/* Handlers of a read; data are the pages. */
 
 /* The page comes again: forgets its events. */
-void ngx_http_eventsession_pages_again(ngx_http_eventsession_pages_t *pages);
+void ngx_http_eventsession_pages_again(void *data);
 
 /*
  * The page is done.  NGX_OK: there is more; NGX_DONE: that was the last one;
  * NGX_DECLINED: there is no such thing, or not any more; NGX_ERROR: failed.
  * Of both, failure may say why.  May end the request.
  */
-void ngx_http_eventsession_pages_page(ngx_http_eventsession_pages_t *pages,
-    ngx_int_t rc, const char *failure);
+void ngx_http_eventsession_pages_page(void *data, ngx_int_t rc,
+    const char *failure);
 
 
 #endif /* _NGX_HTTP_EVENTSESSION_PAGES_H_INCLUDED_ */

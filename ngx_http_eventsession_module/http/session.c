@@ -23,15 +23,10 @@ typedef struct {
 } ngx_http_eventsession_session_t;
 
 
-static ngx_int_t ngx_http_eventsession_session_first(void *data);
-static ngx_int_t ngx_http_eventsession_session_next(void *data);
-static void ngx_http_eventsession_session_cancel(void *data);
-static ngx_int_t ngx_http_eventsession_session_front(void *data);
+static ngx_int_t ngx_http_eventsession_session_front(
+    ngx_http_eventsession_pages_t *pages);
 static ngx_int_t ngx_http_eventsession_session_event(void *data,
     const evs_member_t *member);
-static void ngx_http_eventsession_session_again(void *data);
-static void ngx_http_eventsession_session_page(void *data, ngx_int_t rc,
-    const char *failure);
 
 
 static const char *const  ngx_http_eventsession_session_arguments[] = {
@@ -39,15 +34,13 @@ static const char *const  ngx_http_eventsession_session_arguments[] = {
 };
 
 
-static const ngx_http_eventsession_pages_handlers_t
+static const ngx_http_eventsession_pages_kind_t
     ngx_http_eventsession_session_pages =
 {
-    ngx_http_eventsession_session_first,
-    ngx_http_eventsession_session_next,
-    ngx_http_eventsession_session_cancel,
-    ngx_http_eventsession_session_front,
+    &evs_session_reader,
     "session",
     "there is no such session",
+    ngx_http_eventsession_session_front,
     ngx_string("]}"),
     ngx_http_eventsession_session_arguments
 };
@@ -55,8 +48,8 @@ static const ngx_http_eventsession_pages_handlers_t
 
 static const evs_read_handlers_t  ngx_http_eventsession_session_handlers = {
     ngx_http_eventsession_session_event,
-    ngx_http_eventsession_session_again,
-    ngx_http_eventsession_session_page
+    ngx_http_eventsession_pages_again,
+    ngx_http_eventsession_pages_page
 };
 
 
@@ -110,13 +103,13 @@ ngx_http_eventsession_session_handler(ngx_http_request_t *r)
 
     read->conf = &elcf->store;
     read->handlers = &ngx_http_eventsession_session_handlers;
-    read->data = ctx;
+    read->data = &ctx->pages;
     read->pool = r->pool;
     read->log = r->connection->log;
 
     ctx->pages.request = r;
-    ctx->pages.handlers = &ngx_http_eventsession_session_pages;
-    ctx->pages.data = ctx;
+    ctx->pages.kind = &ngx_http_eventsession_session_pages;
+    ctx->pages.read = read;
     ctx->pages.cursor = &read->cursor;
     ctx->pages.limit = read->range.want;
 
@@ -162,97 +155,42 @@ ngx_http_eventsession_session_sid(ngx_http_request_t *r, evs_sid_t *sid)
 }
 
 
-static ngx_int_t
-ngx_http_eventsession_session_first(void *data)
-{
-    ngx_http_eventsession_session_t  *ctx = data;
-
-    return evs_read_begin(&ctx->read);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_session_next(void *data)
-{
-    ngx_http_eventsession_session_t  *ctx = data;
-
-    return evs_read_next(&ctx->read);
-}
-
-
-static void
-ngx_http_eventsession_session_cancel(void *data)
-{
-    ngx_http_eventsession_session_t  *ctx = data;
-
-    evs_read_cancel(&ctx->read);
-}
-
-
 /* The beginning of the tree. */
 
 static ngx_int_t
-ngx_http_eventsession_session_front(void *data)
+ngx_http_eventsession_session_front(ngx_http_eventsession_pages_t *pages)
 {
-    u_char                           *p;
-    ngx_str_t                         start, end;
-    ngx_http_eventsession_session_t  *ctx = data;
+    u_char      *p;
+    ngx_str_t    start, end;
+    evs_read_t  *read;
 
     static const ngx_str_t  null = ngx_string("null");
 
-    start = ctx->read.start.len ? ctx->read.start : null;
-    end = ctx->read.end.len ? ctx->read.end : null;
+    read = pages->read;
 
-    p = ngx_http_eventsession_pages_front(&ctx->pages, start.len + end.len
+    start = read->start.len ? read->start : null;
+    end = read->end.len ? read->end : null;
+
+    p = ngx_http_eventsession_pages_front(pages, start.len + end.len
             + sizeof("{\"type\":\"SESSION\",\"start\":,\"end\":,"
                      "\"children\":["));
-    if (p == NULL) {
-        return NGX_ERROR;
+
+    if (p != NULL) {
+        p = ngx_sprintf(p, "{\"type\":\"SESSION\",\"start\":%V,"
+                        "\"end\":%V,\"children\":[", &start, &end);
     }
 
-    p = ngx_sprintf(p, "{\"type\":\"SESSION\",\"start\":%V,"
-                    "\"end\":%V,\"children\":[", &start, &end);
-
-    ngx_http_eventsession_pages_fronted(&ctx->pages, p);
-
-    return NGX_OK;
+    return ngx_http_eventsession_pages_fronted(pages, p);
 }
 
 
 static ngx_int_t
 ngx_http_eventsession_session_event(void *data, const evs_member_t *member)
 {
-    u_char                           *p;
-    ngx_http_eventsession_session_t  *ctx = data;
+    u_char  *p;
 
-    p = ngx_http_eventsession_pages_event(&ctx->pages,
-                                          evs_member_child_max(member));
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
+    p = ngx_http_eventsession_pages_event(data, evs_member_child_max(member));
 
-    p = evs_member_child(p, member);
-
-    ngx_http_eventsession_pages_wrote(&ctx->pages, p);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_eventsession_session_again(void *data)
-{
-    ngx_http_eventsession_session_t  *ctx = data;
-
-    ngx_http_eventsession_pages_again(&ctx->pages);
-}
-
-
-static void
-ngx_http_eventsession_session_page(void *data, ngx_int_t rc,
-    const char *failure)
-{
-    ngx_http_eventsession_session_t  *ctx = data;
-
-    ngx_http_eventsession_pages_page(&ctx->pages, rc, failure);
+    return ngx_http_eventsession_pages_wrote(data,
+                                       p ? evs_member_child(p, member) : NULL);
 }

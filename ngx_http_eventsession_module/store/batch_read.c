@@ -42,6 +42,9 @@ typedef struct {
 } evs_batch_list_t;
 
 
+static ngx_int_t evs_batch_read_begin(void *data);
+static ngx_int_t evs_batch_read_next(void *data);
+static void evs_batch_read_cancel(void *data);
 static void evs_batch_read_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_batch_read_shard(evs_batch_read_t *read,
@@ -69,16 +72,23 @@ static ngx_uint_t evs_batch_read_before(const evs_batch_source_t *source,
     const evs_batch_source_t *other);
 
 
+const evs_reader_t  evs_batch_reader = {
+    evs_batch_read_begin,
+    evs_batch_read_next,
+    evs_batch_read_cancel
+};
+
 static const evs_redis_handlers_t  evs_batch_read_handlers = {
     evs_batch_read_element,
     evs_batch_read_listed
 };
 
 
-ngx_int_t
-evs_batch_read_begin(evs_batch_read_t *read)
+static ngx_int_t
+evs_batch_read_begin(void *data)
 {
-    u_char  *p, key[EVS_STORE_KEY_MAX];
+    u_char            *p, key[EVS_STORE_KEY_MAX];
+    evs_batch_read_t  *read = data;
 
     ngx_queue_init(&read->todo);
     ngx_queue_init(&read->asked);
@@ -477,10 +487,14 @@ evs_batch_read_refill(evs_batch_read_t *read, evs_batch_source_t *source)
  * keeps a process that is about to quit.
  */
 
-void
-evs_batch_read_next(evs_batch_read_t *read)
+static ngx_int_t
+evs_batch_read_next(void *data)
 {
+    evs_batch_read_t  *read = data;
+
     ngx_add_timer(&read->later, 0);
+
+    return NGX_OK;
 }
 
 
@@ -500,10 +514,11 @@ evs_batch_read_fail(evs_batch_read_t *read, const char *failure)
 }
 
 
-void
-evs_batch_read_cancel(evs_batch_read_t *read)
+static void
+evs_batch_read_cancel(void *data)
 {
-    ngx_uint_t  i;
+    ngx_uint_t         i;
+    evs_batch_read_t  *read = data;
 
     if (read->cmd != NULL) {
         evs_redis_cancel(read->cmd);

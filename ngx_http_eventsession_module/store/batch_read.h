@@ -21,6 +21,7 @@
 #include "store/batch_source.h"
 #include "store/chunks.h"
 #include "store/range.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 
@@ -36,9 +37,9 @@ typedef struct {
     ngx_int_t  (*event)(void *data, const evs_member_t *member);
 
     /*
-     * The page is done.  NGX_OK: there is more; call evs_batch_read_next()
-     * for it.  NGX_DONE: that was the last one.  NGX_ERROR: failed, and why.
-     * May end the read.
+     * The page is done.  NGX_OK: there is more; ask for the next one.
+     * NGX_DONE: that was the last one.  NGX_ERROR: failed, and why.  May end
+     * the read.
      */
     void       (*page)(void *data, ngx_int_t rc, const char *failure);
 } evs_batch_read_handlers_t;
@@ -82,20 +83,8 @@ typedef struct {
 } evs_batch_read_t;
 
 
-/*
- * Begins with the first page.  NGX_OK: handlers->page will be called;
- * NGX_ERROR: no memory.
- */
-ngx_int_t evs_batch_read_begin(evs_batch_read_t *read);
-
-/* The next page, later. */
-void evs_batch_read_next(evs_batch_read_t *read);
-
-/*
- * Ends the read, and frees what the pool doesn't: no handler is called any
- * more.  Idempotent.
- */
-void evs_batch_read_cancel(evs_batch_read_t *read);
+/* Its reads are evs_batch_read_t. */
+extern const evs_reader_t  evs_batch_reader;
 
 
 #endif /* _EVS_BATCH_READ_H_INCLUDED_ */

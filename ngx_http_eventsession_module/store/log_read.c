@@ -45,6 +45,9 @@
 #define EVS_LOG_READ_SWEEP   3600000000LL
 
 
+static ngx_int_t evs_log_read_begin(void *data);
+static ngx_int_t evs_log_read_next(void *data);
+static void evs_log_read_cancel(void *data);
 static void evs_log_read_surveyed(void *data, const char *failure);
 static const char *evs_log_read_prepare(evs_log_read_t *read);
 static void evs_log_read_run(evs_log_read_t *read);
@@ -85,6 +88,12 @@ static void evs_log_read_later(ngx_event_t *ev);
 static void evs_log_read_fail(evs_log_read_t *read, const char *failure);
 
 
+const evs_reader_t  evs_log_reader = {
+    evs_log_read_begin,
+    evs_log_read_next,
+    evs_log_read_cancel
+};
+
 static const evs_redis_handlers_t  evs_log_read_handlers = {
     evs_log_read_element,
     evs_log_read_done
@@ -96,11 +105,12 @@ static const evs_redis_handlers_t  evs_log_read_sweep_handlers = {
 };
 
 
-ngx_int_t
-evs_log_read_begin(evs_log_read_t *read)
+static ngx_int_t
+evs_log_read_begin(void *data)
 {
     int64_t            oldest;
     evs_log_plan_t    *plan;
+    evs_log_read_t    *read = data;
     evs_log_survey_t  *survey;
 
     read->later.handler = evs_log_read_later;
@@ -1096,10 +1106,14 @@ evs_log_read_now(void)
  * keeps a process that is about to quit.
  */
 
-void
-evs_log_read_next(evs_log_read_t *read)
+static ngx_int_t
+evs_log_read_next(void *data)
 {
+    evs_log_read_t  *read = data;
+
     ngx_add_timer(&read->later, 0);
+
+    return NGX_OK;
 }
 
 
@@ -1119,10 +1133,11 @@ evs_log_read_fail(evs_log_read_t *read, const char *failure)
 }
 
 
-void
-evs_log_read_cancel(evs_log_read_t *read)
+static void
+evs_log_read_cancel(void *data)
 {
-    ngx_uint_t  i;
+    ngx_uint_t       i;
+    evs_log_read_t  *read = data;
 
     evs_log_survey_cancel(&read->survey);
 

@@ -24,6 +24,7 @@
 #include "store/log_source.h"
 #include "store/log_survey.h"
 #include "store/range.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 
@@ -42,9 +43,9 @@ typedef struct {
     ngx_int_t  (*record)(void *data, const evs_record_t *record);
 
     /*
-     * The page is done.  NGX_OK: there is more; call evs_log_read_next() for
-     * it.  NGX_DONE: that was the last one.  NGX_ERROR: failed, and why.  May
-     * end the read.
+     * The page is done.  NGX_OK: there is more; ask for the next one.
+     * NGX_DONE: that was the last one.  NGX_ERROR: failed, and why.  May end
+     * the read.
      */
     void       (*page)(void *data, ngx_int_t rc, const char *failure);
 } evs_log_read_handlers_t;
@@ -105,23 +106,11 @@ typedef struct {
 } evs_log_read_t;
 
 
-/*
- * Begins with the first page; a cursor of length 0 is before all records.
- * NGX_OK: handlers->page will be called; NGX_ERROR: no memory.
- */
-ngx_int_t evs_log_read_begin(evs_log_read_t *read);
-
-/* The next page, later. */
-void evs_log_read_next(evs_log_read_t *read);
+/* Its reads are evs_log_read_t; one whose cursor is zeroed reads from the
+   first record on. */
+extern const evs_reader_t  evs_log_reader;
 
 /* How many days have something to read, as far as the plan knows. */
 ngx_uint_t evs_log_read_days(const evs_log_read_t *read);
-
-/*
- * Ends the read, and frees what the pool doesn't: no handler is called any
- * more.  Idempotent.
- */
-void evs_log_read_cancel(evs_log_read_t *read);
-
 
 #endif /* _EVS_LOG_READ_H_INCLUDED_ */

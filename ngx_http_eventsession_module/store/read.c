@@ -30,6 +30,9 @@
 #define EVS_READ_BYTES_MAX    (1024 * 1024)
 
 
+static ngx_int_t evs_read_begin(void *data);
+static ngx_int_t evs_read_next(void *data);
+static void evs_read_cancel(void *data);
 static void evs_read_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_read_done(void *data, const evs_redis_reply_t *reply);
@@ -50,15 +53,23 @@ static ngx_int_t evs_read_send_end(evs_read_t *read);
 static u_char *evs_read_ends(u_char *p, const ngx_str_t *key);
 
 
+const evs_reader_t  evs_session_reader = {
+    evs_read_begin,
+    evs_read_next,
+    evs_read_cancel
+};
+
 static const evs_redis_handlers_t  evs_read_handlers = {
     evs_read_element,
     evs_read_done
 };
 
 
-ngx_int_t
-evs_read_begin(evs_read_t *read)
+static ngx_int_t
+evs_read_begin(void *data)
 {
+    evs_read_t  *read = data;
+
     read->begun = 0;
     read->edges = 0;
     read->exists = 0;
@@ -76,16 +87,18 @@ evs_read_begin(evs_read_t *read)
 }
 
 
-ngx_int_t
-evs_read_next(evs_read_t *read)
+static ngx_int_t
+evs_read_next(void *data)
 {
-    return evs_read_send(read, 0, 0);
+    return evs_read_send(data, 0, 0);
 }
 
 
-void
-evs_read_cancel(evs_read_t *read)
+static void
+evs_read_cancel(void *data)
 {
+    evs_read_t  *read = data;
+
     if (read->cmd != NULL) {
         evs_redis_cancel(read->cmd);
         read->cmd = NULL;

@@ -19,6 +19,7 @@
 
 #include "store/member.h"
 #include "store/range.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 
@@ -36,7 +37,7 @@ typedef struct {
     void       (*again)(void *data);
 
     /*
-     * The page is done.  NGX_OK: there is more; call evs_read_next() for it.
+     * The page is done.  NGX_OK: there is more; ask for the next one.
      * NGX_DONE: that was the last one.  NGX_DECLINED: no such session, or
      * not any more.  NGX_ERROR: failed.  Of both, failure may say why.  May
      * end the read.
@@ -85,17 +86,8 @@ struct evs_read_s {
 };
 
 
-/*
- * Begins with the first page.  NGX_OK: handlers->page will be called;
- * NGX_ERROR: no memory.
- */
-ngx_int_t evs_read_begin(evs_read_t *read);
-
-/* The next page; as evs_read_begin(). */
-ngx_int_t evs_read_next(evs_read_t *read);
-
-/* Ends the read: no handler is called any more.  Idempotent. */
-void evs_read_cancel(evs_read_t *read);
+/* Its reads are evs_read_t. */
+extern const evs_reader_t  evs_session_reader;
 
 
 #endif /* _EVS_READ_H_INCLUDED_ */
