@@ -17,6 +17,7 @@
 #   make bench-log    filters over a log of a million records, beside
 #                  PostgreSQL: RECORDS=1000000 DAYS=30 POSTGRES=1 SCANS=1
 #   make deb       the Debian package, in build/deb
+#                  MAINTAINER='Name <address>' of who hands it on
 #   make deb-test  installs it into a Debian of its own, and serves a session;
 #                  as root, some minutes
 #   make docker-test  builds the image without Docker, with buildah, and sends
@@ -38,6 +39,7 @@ ECHO =
 T =
 JOBS = 2
 FUZZ_TIME = 60
+MAINTAINER ?=
 
 PORT ?= 8080
 WORKERS ?= 1
@@ -94,6 +96,7 @@ INPUTS = $(SRC) $(CC_OPT) $(LD_OPT) $(SOURCES)
 
 export CC_OPT LD_OPT
 export PORT WORKERS RUNDIR REDIS
+export MAINTAINER
 
 
 build: $(MODULE)
