@@ -443,7 +443,8 @@ is(scalar(() = $log =~ /the list of chunks has something .* not ours/g), 1,
 is(follow('limit=3'), shown(@events), 'in pages, too');
 is(get('/stored?from=2&limit=5')->body, shown(@events[1 .. 5]), 'and ranges');
 
-$redis->cli('ZADD', 'es:{batch}:chunks', @$_) for [ 1e15, 8 ], [ 70_000, 9 ];
+$redis->cli('ZADD', 'es:{batch}:chunks', @$_) for [ 1e15, 8 ],
+    [ 270_000, 9 ];
 
 for my $args ('', 'shard=8', 'shard=9') {
     my $res = get("/stored?$args");

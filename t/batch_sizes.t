@@ -3,7 +3,8 @@
 # batch that isn't full leaves after the linger; and shards go on in a new chunk
 # when one is full.  Known to fail by: the rest of a body that waits for a batch
 # which nobody fills; a body whose last batch ends in the next body's first;
-# counts that come a moment later; chunks that a new process forgets.
+# counts that come a moment later; chunks that a new process forgets, and chunks
+# that all bodies are put into which come before Redis' next reply.
 
 use strict;
 use warnings;
@@ -244,7 +245,7 @@ for my $shard (0, 1) {
     # two processes may each put one more body into a full one
 
     cmp_ok(scalar(keys(%of)), '>=', 2, 'in some chunks');
-    cmp_ok((sort { $b <=> $a } values(%of))[0], '<', 16_384 + 3 * 6_500,
+    cmp_ok((sort { $b <=> $a } values(%of))[0], '<', 4_096 + 3 * 6_500,
         'of which none is far too large');
     is_deeply([ sort { $a <=> $b } keys(%of) ], [ 0 .. keys(%of) - 1 ],
         'numbered from 0');
@@ -262,6 +263,34 @@ $n{ $_ % 2 }++ for 30_001 .. 69_999;
 
 is(scalar(events($nginx, 'shard=1&from=30001&to=69999')), $n{1},
     'and a part of them');
+
+is($nginx->quit, 0, 'ends well');
+ok_log($nginx);
+
+
+# bodies that come before Redis tells how full a chunk is
+
+$redis->cli('FLUSHALL');
+
+$nginx = $t->nginx(redis => $redis, server =>
+    'eventsession_feed off; eventsession_workers shards=1 batch=500;');
+
+accepted($nginx, '[{}]', 1, 'the chunks are known');
+
+my @https = map { $nginx->connect } 1 .. 8;
+
+$redis->freeze;
+$_->send(batch_bytes($_, array(('{}') x 3000))) for @https;
+$nginx->get('/healthcheck') for 1 .. 3;
+$redis->thaw;
+
+is($_->response->body, '{"accepted":3000}', 'side by side') for @https;
+
+my @sizes = map { $redis->cli('ZCARD', $_) } chunks($redis);
+
+is(sum0(@sizes), 24_001, 'all are stored');
+cmp_ok((sort { $b <=> $a } @sizes)[0], '<', 4_096 + 3_000,
+    'and no more than one body goes beyond the end of a chunk');
 
 is($nginx->quit, 0, 'ends well');
 ok_log($nginx);

@@ -87,7 +87,7 @@ for my $round (1 .. 3) {
         1 .. 9000), 9000, "body $round", path => '/small');
 }
 
-is((grep { /s00/ } chunks($redis)) . '', 2, 'in two chunks of a shard');
+is((grep { /s00/ } chunks($redis)) . '', 3, 'in three chunks of a shard');
 is(remove(OWN), 204, 'a large session is deleted');
 is(shown(OWN), '', 'and gone from all of them');
 is(shown(OTHER), $others, 'the other session is as it was');

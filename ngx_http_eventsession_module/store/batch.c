@@ -648,6 +648,8 @@ evs_batch_lots(evs_batch_t *batch)
         lot->done = evs_batch_part;
 
         batch->pending++;
+
+        evs_chunks_takes(evs_pool_chunks(batch->pool), i, lot->chunk, lot->n);
         evs_pool_put(batch->pool, lot);
     }
 }

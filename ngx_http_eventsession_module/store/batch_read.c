@@ -30,7 +30,7 @@
 #define EVS_BATCH_READ_MOST     512
 
 /* each takes some memory: these have a billion events */
-#define EVS_BATCH_READ_CHUNKS   65536
+#define EVS_BATCH_READ_CHUNKS   262144
 
 #define EVS_BATCH_READ_SHARE    ((size_t) 512)
 

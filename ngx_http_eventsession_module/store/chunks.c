@@ -23,12 +23,14 @@ struct evs_chunks_s {
     unsigned                 known:1;
     unsigned                 asking:1;
     uint64_t                 current[EVS_CHUNKS_SHARDS];
+    ngx_uint_t               sent[EVS_CHUNKS_SHARDS];  /* to the current one */
 };
 
 
 static void evs_chunks_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_chunks_done(void *data, const evs_redis_reply_t *reply);
+static void evs_chunks_full(evs_chunks_t *chunks, ngx_uint_t shard);
 
 
 static const evs_redis_handlers_t  evs_chunks_handlers = {
@@ -194,13 +196,42 @@ evs_chunks_current(const evs_chunks_t *chunks, ngx_uint_t shard)
 }
 
 
+/*
+ * Bodies that come side by side would all choose one chunk, if only replies
+ * could fill it.  What never arrives is counted, too: a chunk may be smaller.
+ */
+
+void
+evs_chunks_takes(evs_chunks_t *chunks, ngx_uint_t shard, uint64_t chunk,
+    ngx_uint_t events)
+{
+    if (chunks->current[shard] != chunk) {
+        return;
+    }
+
+    chunks->sent[shard] += events;
+
+    if (chunks->sent[shard] >= EVS_CHUNKS_EVENTS) {
+        evs_chunks_full(chunks, shard);
+    }
+}
+
+
 void
 evs_chunks_holds(evs_chunks_t *chunks, ngx_uint_t shard, uint64_t chunk,
     uint64_t events)
 {
     if (events >= EVS_CHUNKS_EVENTS && chunks->current[shard] == chunk) {
-        chunks->current[shard]++;
+        evs_chunks_full(chunks, shard);
     }
+}
+
+
+static void
+evs_chunks_full(evs_chunks_t *chunks, ngx_uint_t shard)
+{
+    chunks->current[shard]++;
+    chunks->sent[shard] = 0;
 }
 
 
