@@ -4,8 +4,10 @@
 # shift under the reader, a page that is lost or comes twice when the
 # connection to Redis breaks, a reply that ends well-formed and short when
 # Redis is gone, buffers that pile up for a slow client, for one that went
-# away, or for events that grow, and the end of a long reply that is never
-# sent because the client was slow just then.
+# away, or for events that grow, the end of a long reply that is never sent
+# because the client was slow just then, and sessions of a round number of
+# events, for which Redis is asked three times because one member was missing
+# to know that it has no more.
 #
 # EVS_MILLION=1 reads a session of 1,000,000 events, too.
 
@@ -338,6 +340,26 @@ $sid   = uuid();
 store($nginx, $sid, (map { (end(5000 + $_), start($_)) } 1 .. 5000), @story);
 ok($nginx->get("/session/$sid")->body eq tree(1, 10_000, @story),
     '5000 STARTs and ENDs: the earliest and the latest');
+
+
+# a thousand events are a page, with and without a START and an END
+
+for my $ends ([], [ start(1), end(2) ]) {
+    $sid   = uuid();
+    @story = story(1000);
+
+    store($nginx, $sid, batches(500, @story), @$ends ? $ends : ());
+    $redis->cli('CONFIG', 'RESETSTAT');
+
+    $res = $nginx->get("/session/$sid");
+
+    ok($res->body eq tree(@$ends ? (1, 2) : (undef, undef), @story),
+        @$ends . ' ends and 1000 events');
+    is($res->header('Content-Length'), length($res->body), 'in one piece');
+    is_deeply([ $redis->cli('INFO', 'commandstats')
+        =~ /^cmdstat_(z\w+:calls=\d+)/mg ], [ 'zrange:calls=1' ],
+        'by one command');
+}
 
 
 SKIP: {

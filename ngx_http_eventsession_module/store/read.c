@@ -20,7 +20,12 @@
 #include "store/read.h"
 
 
-#define EVS_READ_FIRST        1000
+/*
+ * members in the first page, which knows nothing of their sizes: a thousand
+ * events with a START and an END are one command
+ */
+#define EVS_READ_FIRST        1024
+
 #define EVS_READ_MOST         5000
 #define EVS_READ_LEAST        64
 #define EVS_READ_EDGE         4
