@@ -1,7 +1,7 @@
 
 /*
- * Two digits a step, and eight digits at once: the steps of eight don't wait
- * for each other.
+ * Two digits a step, of the first ones, and behind them eight at once, in one
+ * word.
  */
 
 
@@ -9,10 +9,6 @@
 #include <ngx_core.h>
 
 #include "event/number.h"
-
-
-static u_char *evs_number_short(u_char *p, uint32_t n);
-static u_char *evs_number_eight(u_char *p, uint32_t n);
 
 
 static const u_char  evs_number_pairs[] =
@@ -23,68 +19,104 @@ static const u_char  evs_number_pairs[] =
 #define evs_number_pair(p, n)  ngx_memcpy(p, &evs_number_pairs[(n) * 2], 2)
 
 
+/* Below 100, without a leading zero. */
+
+static ngx_inline u_char *
+evs_number_two(u_char *p, uint32_t n)
+{
+    if (n < 10) {
+        *p = (u_char) ('0' + n);
+        return p + 1;
+    }
+
+    evs_number_pair(p, n);
+
+    return p + 2;
+}
+
+
+/* Below 10^4, without leading zeros. */
+
+static ngx_inline u_char *
+evs_number_four(u_char *p, uint32_t n)
+{
+    if (n < 100) {
+        return evs_number_two(p, n);
+    }
+
+    p = evs_number_two(p, n / 100);
+    evs_number_pair(p, n % 100);
+
+    return p + 2;
+}
+
+
+/* Below 10^8, without leading zeros. */
+
+static ngx_inline u_char *
+evs_number_front(u_char *p, uint32_t n)
+{
+    if (n < 10000) {
+        return evs_number_four(p, n);
+    }
+
+    p = evs_number_four(p, n / 10000);
+    n %= 10000;
+
+    evs_number_pair(p, n / 100);
+    evs_number_pair(p + 2, n % 100);
+
+    return p + 4;
+}
+
+
+/*
+ * All eight digits of a number below 10^8: halves of four, of two, of one.
+ * Each half is divided by multiplying, which is exact for so few digits, and
+ * the first digit ends in the lowest byte.
+ */
+
+static ngx_inline u_char *
+evs_number_eight(u_char *p, uint32_t n)
+{
+    uint64_t  v, high;
+
+    v = (uint64_t) (n % 10000) << 32 | n / 10000;
+
+    high = ((v * 10486) >> 20) & 0x0000007f0000007fULL;
+    v = ((v - high * 100) << 16) + high;
+
+    high = ((v * 103) >> 10) & 0x000f000f000f000fULL;
+    v = ((v - high * 10) << 8) + high;
+
+    v |= 0x3030303030303030ULL;
+
+#if !(NGX_HAVE_LITTLE_ENDIAN)
+    v = __builtin_bswap64(v);
+#endif
+
+    return ngx_cpymem(p, &v, sizeof(uint64_t));
+}
+
+
 u_char *
 evs_number_write(u_char *p, uint64_t n)
 {
     uint64_t  high;
 
     if (n < 100000000) {
-        return evs_number_short(p, (uint32_t) n);
+        return evs_number_front(p, (uint32_t) n);
     }
 
     high = n / 100000000;
 
     if (high < 100000000) {
-        p = evs_number_short(p, (uint32_t) high);
+        p = evs_number_front(p, (uint32_t) high);
 
     } else {
-        p = evs_number_short(p, (uint32_t) (high / 100000000));
+        p = evs_number_front(p, (uint32_t) (high / 100000000));
         p = evs_number_eight(p, (uint32_t) (high % 100000000));
     }
 
     return evs_number_eight(p, (uint32_t) (n % 100000000));
-}
-
-
-/* Below 10^8, without leading zeros. */
-
-static u_char *
-evs_number_short(u_char *p, uint32_t n)
-{
-    u_char  buf[8], *last;
-
-    last = buf + sizeof(buf);
-
-    while (n >= 100) {
-        last -= 2;
-        evs_number_pair(last, n % 100);
-        n /= 100;
-    }
-
-    if (n >= 10) {
-        last -= 2;
-        evs_number_pair(last, n);
-
-    } else {
-        *--last = (u_char) ('0' + n);
-    }
-
-    return ngx_cpymem(p, last, (size_t) (buf + sizeof(buf) - last));
-}
-
-
-static u_char *
-evs_number_eight(u_char *p, uint32_t n)
-{
-    uint32_t  high, low;
-
-    high = n / 10000;
-    low = n % 10000;
-
-    evs_number_pair(p, high / 100);
-    evs_number_pair(p + 2, high % 100);
-    evs_number_pair(p + 4, low / 100);
-    evs_number_pair(p + 6, low % 100);
-
-    return p + 8;
 }

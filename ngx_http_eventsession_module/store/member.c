@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "event/copy.h"
 #include "event/json.h"
 #include "event/number.h"
 #include "event/time.h"
@@ -27,6 +28,9 @@
 #define EVS_MEMBER_APPLICATION  0x40
 #define EVS_MEMBER_NAMELESS     0x80
 
+/* an EVENT with an id of ours, up to its timestamp */
+#define EVS_MEMBER_PLAIN        (1 + EVS_MEMBER_ID_LEN + 1)
+
 /* digits that always fit a uint64_t */
 #define EVS_MEMBER_DIGITS       19
 
@@ -44,9 +48,17 @@ static ngx_uint_t evs_member_decimal(const ngx_str_t *text, uint64_t *digits,
     ngx_uint_t *behind);
 static u_char *evs_member_write_more(u_char *p, const evs_entry_t *entry);
 static u_char *evs_member_write_session(u_char *p, const ngx_str_t *sid);
+static ngx_uint_t evs_member_read_plain(evs_member_t *member, u_char *p,
+    u_char *last);
+static u_char *evs_member_read_front(evs_member_t *member,
+    const ngx_str_t *text);
 static u_char *evs_member_read_timestamp(evs_member_t *member, u_char *p,
     u_char *last);
-static ngx_int_t evs_member_us_text(const ngx_str_t *text, int64_t *us);
+static u_char *evs_member_read_application(evs_member_t *member, u_char *p,
+    u_char *last);
+static ngx_int_t evs_member_read_name(evs_member_t *member, u_char *p,
+    u_char *last);
+static u_char *evs_member_decimal_text(u_char *p, const evs_member_t *member);
 
 
 static ngx_inline ngx_uint_t
@@ -56,25 +68,48 @@ evs_member_bytes(uint64_t n)
 }
 
 
-static ngx_inline u_char *
-evs_member_write_integer(u_char *p, uint64_t n, ngx_uint_t bytes)
+static ngx_inline uint64_t
+evs_member_big_endian(uint64_t n)
 {
-    while (bytes--) {
-        *p++ = (u_char) (n >> (8 * bytes));
-    }
-
-    return p;
+#if (NGX_HAVE_LITTLE_ENDIAN)
+    return __builtin_bswap64(n);
+#else
+    return n;
+#endif
 }
 
 
+/* In 1 to 8 bytes; all 8 are written, and the rest is written over. */
+
+static ngx_inline u_char *
+evs_member_write_integer(u_char *p, uint64_t n, ngx_uint_t bytes)
+{
+    n = evs_member_big_endian(n << (64 - 8 * bytes));
+    ngx_memcpy(p, &n, sizeof(uint64_t));
+
+    return p + bytes;
+}
+
+
+/*
+ * Of the 1 to 8 bytes in front of p.  Nearly always there are 8 to be read at
+ * once: start is where the member begins.
+ */
+
 static ngx_inline uint64_t
-evs_member_read_integer(const u_char *p, ngx_uint_t bytes)
+evs_member_read_integer(const u_char *start, const u_char *p, ngx_uint_t bytes)
 {
     uint64_t  n;
 
+    if ((size_t) (p - start) >= sizeof(uint64_t)) {
+        ngx_memcpy(&n, p - sizeof(uint64_t), sizeof(uint64_t));
+
+        return evs_member_big_endian(n) & (~0ULL >> (64 - 8 * bytes));
+    }
+
     n = 0;
 
-    while (bytes--) {
+    for (p -= bytes; bytes != 0; bytes--) {
         n = n << 8 | *p++;
     }
 
@@ -104,7 +139,7 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
     } else {
         *p++ = EVS_MEMBER_EVENT_ID;
         *p++ = (u_char) entry->id.len;
-        p = ngx_cpymem(p, entry->id.data, entry->id.len);
+        p = evs_copy(p, entry->id.data, entry->id.len);
     }
 
     flags = 0;
@@ -127,7 +162,7 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
 
     if (flags & EVS_MEMBER_APPLICATION) {
         p = evs_varint_write(p, entry->application.len);
-        p = ngx_cpymem(p, entry->application.data, entry->application.len);
+        p = evs_copy(p, entry->application.data, entry->application.len);
     }
 
     if (flags & EVS_MEMBER_MORE) {
@@ -135,7 +170,7 @@ evs_member_write(u_char *p, const evs_entry_t *entry, const u_char *id)
     }
 
     if (!(flags & EVS_MEMBER_NAMELESS)) {
-        p = ngx_cpymem(p, entry->name.data, entry->name.len);
+        p = evs_copy(p, entry->name.data, entry->name.len);
     }
 
     return (flags & EVS_MEMBER_MORE) ? evs_member_write_more(p, entry) : p;
@@ -246,30 +281,117 @@ evs_member_write_session(u_char *p, const ngx_str_t *sid)
 ngx_int_t
 evs_member_read(evs_member_t *member, const ngx_str_t *text)
 {
-    size_t     len;
-    u_char    *p, *last;
-    uint64_t   n;
+    u_char  *p, *last;
+
+    member->text = *text;
+    last = text->data + text->len;
+
+    ngx_str_null(&member->application);
+
+    if (evs_member_read_plain(member, text->data, last)) {
+        return NGX_OK;
+    }
+
+    p = evs_member_read_front(member, text);
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = evs_member_read_timestamp(member, p, last);
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (member->code & EVS_MEMBER_APPLICATION) {
+        p = evs_member_read_application(member, p, last);
+
+        if (p == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return evs_member_read_name(member, p, last);
+}
+
+
+/*
+ * What nearly all are, and a page of a session has by the thousand: an EVENT
+ * with an id of ours, an integer for a timestamp, and a name.  0: read it part
+ * by part.
+ */
+
+static ngx_uint_t
+evs_member_read_plain(evs_member_t *member, u_char *p, u_char *last)
+{
+    ngx_uint_t  bytes;
+
+    if (last - p < EVS_MEMBER_PLAIN || *p != EVS_MEMBER_EVENT) {
+        return 0;
+    }
+
+    p += EVS_MEMBER_PLAIN;
+    bytes = p[-1];
+
+    /* neither a text, nor flags */
+
+    if (bytes - 1 >= EVS_MEMBER_TS_DECIMAL
+        || (size_t) (last - p) < bytes)
+    {
+        return 0;
+    }
+
+    member->type = EVS_ENTRY_EVENT;
+    member->identity = 1 + EVS_MEMBER_ID_LEN;
+    member->code = (u_char) bytes;
+    member->timestamp.data = p;
+    member->timestamp.len = bytes;
+
+    p += bytes;
+
+    member->number = evs_member_read_integer(member->text.data, p, bytes);
+    member->integer = 1;
+    member->nameless = 0;
+    member->name.data = p;
+    member->name.len = (size_t) (last - p);
+    member->more.data = last;
+    member->more.len = 0;
+
+    return 1;
+}
+
+
+/* What it is, and its id.  The end of it, or NULL: it is none, or cut short. */
+
+static u_char *
+evs_member_read_front(evs_member_t *member, const ngx_str_t *text)
+{
+    size_t   len;
+    u_char  *p, *last;
 
     p = text->data;
     last = p + text->len;
 
     if (p == last) {
-        return NGX_DECLINED;
+        return NULL;
     }
+
+    member->type = EVS_ENTRY_EVENT;
+    member->identity = ngx_min(text->len, EVS_MEMBER_IDENTITY_MAX);
 
     switch (*p++) {
 
     case EVS_MEMBER_EVENT:
-        member->type = EVS_ENTRY_EVENT;
+        member->identity = 1 + EVS_MEMBER_ID_LEN;
         len = EVS_MEMBER_ID_LEN;
         break;
 
     case EVS_MEMBER_EVENT_ID:
         if (p == last) {
-            return NGX_DECLINED;
+            return NULL;
         }
 
-        member->type = EVS_ENTRY_EVENT;
         len = *p++;
         break;
 
@@ -284,41 +406,101 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
         break;
 
     default:
-        return NGX_DECLINED;
+        return NULL;
+    }
+
+    return ((size_t) (last - p) < len) ? NULL : p + len;
+}
+
+
+/* The end of it, or NULL: it is none. */
+
+static u_char *
+evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
+{
+    size_t    len, bytes;
+    uint64_t  n;
+
+    if (p == last) {
+        return NULL;
+    }
+
+    member->code = *p++;
+    member->integer = 0;
+
+    len = member->code & EVS_MEMBER_TS_MASK;
+    bytes = len;
+
+    if (len == EVS_MEMBER_TS_TEXT) {
+        p = evs_varint_read(p, last, &n);
+
+        if (p == NULL || n == 0) {
+            return NULL;
+        }
+
+        len = (size_t) n;
+
+    } else if (len > EVS_MEMBER_TS_DECIMAL) {
+        bytes = len - EVS_MEMBER_TS_DECIMAL;
+
+        /* the digits behind the point */
+
+        if (bytes > 8 || p == last || *p == 0 || *p > EVS_MEMBER_DIGITS) {
+            return NULL;
+        }
+
+        len = bytes + 1;
+
+    } else {
+        member->integer = 1;
     }
 
     if ((size_t) (last - p) < len) {
-        return NGX_DECLINED;
+        return NULL;
     }
+
+    member->timestamp.data = p;
+    member->timestamp.len = len;
 
     p += len;
 
-    member->text = *text;
-    member->identity = (text->data[0] == EVS_MEMBER_EVENT)
-                       ? 1 + EVS_MEMBER_ID_LEN
-                       : ngx_min(text->len, EVS_MEMBER_IDENTITY_MAX);
-
-    p = evs_member_read_timestamp(member, p, last);
-
-    if (p == NULL) {
-        return NGX_DECLINED;
+    if (bytes != 0) {
+        member->number = evs_member_read_integer(member->text.data, p, bytes);
     }
 
-    ngx_str_null(&member->application);
+    return p;
+}
 
-    if (member->code & EVS_MEMBER_APPLICATION) {
-        p = evs_varint_read(p, last, &n);
 
-        if (p == NULL || (uint64_t) (last - p) < n) {
-            return NGX_DECLINED;
-        }
+static u_char *
+evs_member_read_application(evs_member_t *member, u_char *p, u_char *last)
+{
+    uint64_t  n;
 
-        member->application.len = (size_t) n;
-        member->application.data = p;
-        p += n;
+    p = evs_varint_read(p, last, &n);
+
+    if (p == NULL || (uint64_t) (last - p) < n) {
+        return NULL;
     }
+
+    member->application.len = (size_t) n;
+    member->application.data = p;
+
+    return p + n;
+}
+
+
+/* The name, and what is behind it. */
+
+static ngx_int_t
+evs_member_read_name(evs_member_t *member, u_char *p, u_char *last)
+{
+    size_t    len;
+    uint64_t  n;
 
     len = (size_t) (last - p);
+
+    member->nameless = 0;
 
     if (member->code & EVS_MEMBER_MORE) {
         p = evs_varint_read(p, last, &n);
@@ -330,13 +512,16 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
         len = (size_t) n;
     }
 
+    if (member->code & EVS_MEMBER_NAMELESS) {
+        member->nameless = 1;
+
+        if (len != 0) {
+            return NGX_DECLINED;
+        }
+    }
+
     member->name.data = p;
     member->name.len = len;
-    member->nameless = ((member->code & EVS_MEMBER_NAMELESS) != 0);
-
-    if (member->nameless && len != 0) {
-        return NGX_DECLINED;
-    }
 
     member->more.data = p + len;
     member->more.len = (size_t) (last - p) - len;
@@ -345,83 +530,22 @@ evs_member_read(evs_member_t *member, const ngx_str_t *text)
 }
 
 
-static u_char *
-evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
-{
-    size_t    len;
-    uint64_t  n;
-
-    if (p == last) {
-        return NULL;
-    }
-
-    member->code = *p++;
-
-    len = member->code & EVS_MEMBER_TS_MASK;
-
-    if (len == EVS_MEMBER_TS_TEXT) {
-        p = evs_varint_read(p, last, &n);
-
-        if (p == NULL || n == 0 || (uint64_t) (last - p) < n) {
-            return NULL;
-        }
-
-        len = (size_t) n;
-
-    } else if (len > EVS_MEMBER_TS_DECIMAL) {
-        len -= EVS_MEMBER_TS_DECIMAL;
-
-        /* the digits behind the point */
-
-        if (len > 8 || p == last || *p == 0 || *p > EVS_MEMBER_DIGITS) {
-            return NULL;
-        }
-
-        len++;
-    }
-
-    if ((size_t) (last - p) < len) {
-        return NULL;
-    }
-
-    member->timestamp.data = p;
-    member->timestamp.len = len;
-
-    return p + len;
-}
-
+/* A text may be anything: the member may be somebody else's. */
 
 ngx_int_t
-evs_member_us(const evs_member_t *member, int64_t *us)
+evs_member_us_text(const evs_member_t *member, int64_t *us)
 {
-    u_char      buf[EVS_MEMBER_NUMBER_MAX], *last;
-    ngx_uint_t  code;
-
-    code = member->code & EVS_MEMBER_TS_MASK;
-
-    if (code == EVS_MEMBER_TS_TEXT) {
-        return evs_member_us_text(&member->timestamp, us);
-    }
-
-    if (code <= EVS_MEMBER_TS_DECIMAL) {
-        *us = evs_time_integer(evs_member_read_integer(member->timestamp.data,
-                                                       code));
-        return NGX_OK;
-    }
-
-    last = evs_member_timestamp(buf, member);
-
-    return evs_time_number(buf, (size_t) (last - buf), us);
-}
-
-
-/* The text may be anything: the member may be somebody else's. */
-
-static ngx_int_t
-evs_member_us_text(const ngx_str_t *text, int64_t *us)
-{
+    u_char             buf[EVS_MEMBER_NUMBER_MAX], *last;
     evs_json_t         json;
+    const ngx_str_t   *text;
     evs_json_value_t   value;
+
+    text = &member->timestamp;
+
+    if ((member->code & EVS_MEMBER_TS_MASK) != EVS_MEMBER_TS_TEXT) {
+        last = evs_member_timestamp(buf, member);
+        return evs_time_number(buf, (size_t) (last - buf), us);
+    }
 
     if (text->data[0] == '"') {
 
@@ -456,24 +580,25 @@ evs_member_timestamp_max(const evs_member_t *member)
 u_char *
 evs_member_timestamp(u_char *p, const evs_member_t *member)
 {
+    if (member->integer) {
+        return evs_number_write(p, member->number);
+    }
+
+    return ((member->code & EVS_MEMBER_TS_MASK) == EVS_MEMBER_TS_TEXT)
+           ? ngx_cpymem(p, member->timestamp.data, member->timestamp.len)
+           : evs_member_decimal_text(p, member);
+}
+
+
+static u_char *
+evs_member_decimal_text(u_char *p, const evs_member_t *member)
+{
     u_char      fraction[EVS_MEMBER_DIGITS], *last;
     uint64_t    n;
-    ngx_uint_t  code, behind, i;
+    ngx_uint_t  behind, i;
 
-    code = member->code & EVS_MEMBER_TS_MASK;
-
-    if (code == EVS_MEMBER_TS_TEXT) {
-        return ngx_cpymem(p, member->timestamp.data, member->timestamp.len);
-    }
-
-    if (code <= EVS_MEMBER_TS_DECIMAL) {
-        n = evs_member_read_integer(member->timestamp.data, code);
-        return evs_number_write(p, n);
-    }
-
+    n = member->number;
     behind = member->timestamp.data[0];
-    n = evs_member_read_integer(member->timestamp.data + 1,
-                                code - EVS_MEMBER_TS_DECIMAL);
 
     last = fraction + sizeof(fraction);
 
@@ -503,9 +628,9 @@ evs_member_child(u_char *p, const evs_member_t *member)
     p = evs_member_lit(p, "{\"type\":\"EVENT\",\"timestamp\":");
     p = evs_member_timestamp(p, member);
     p = evs_member_lit(p, ",\"name\":\"");
-    p = ngx_cpymem(p, member->name.data, member->name.len);
+    p = evs_copy(p, member->name.data, member->name.len);
     *p++ = '"';
-    p = ngx_cpymem(p, member->more.data, member->more.len);
+    p = evs_copy(p, member->more.data, member->more.len);
     *p++ = '}';
 
     return p;
@@ -528,11 +653,11 @@ evs_member_batch(u_char *p, const evs_member_t *member)
 
     if (!member->nameless) {
         p = evs_member_lit(p, ",\"name\":\"");
-        p = ngx_cpymem(p, member->name.data, member->name.len);
+        p = evs_copy(p, member->name.data, member->name.len);
         *p++ = '"';
     }
 
-    p = ngx_cpymem(p, member->more.data, member->more.len);
+    p = evs_copy(p, member->more.data, member->more.len);
     *p++ = '}';
 
     return p;

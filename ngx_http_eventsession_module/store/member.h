@@ -41,6 +41,7 @@
 #include <ngx_core.h>
 
 #include "event/entry.h"
+#include "event/time.h"
 
 
 #define EVS_MEMBER_ID_LEN   10
@@ -60,10 +61,13 @@ typedef struct {
                                      may use an id for two events */
     u_char             code;      /* how the timestamp was written */
     ngx_str_t          timestamp; /* as coded */
+    uint64_t           number;    /* of an integer, its value; of a decimal,
+                                     all its digits */
     ngx_str_t          application;   /* or empty */
     ngx_str_t          name;
     ngx_str_t          more;      /* ,"category":"...","data":... or empty */
     unsigned           nameless:1;   /* it has no name, which is empty then */
+    unsigned           integer:1;    /* the timestamp is one */
 } evs_member_t;
 
 
@@ -80,8 +84,8 @@ u_char *evs_member_write(u_char *p, const evs_entry_t *entry,
  */
 ngx_int_t evs_member_read(evs_member_t *member, const ngx_str_t *text);
 
-/* Its timestamp in µs; NGX_OK, or NGX_DECLINED: it has none, and is foreign. */
-ngx_int_t evs_member_us(const evs_member_t *member, int64_t *us);
+/* As evs_member_us(), of what is no integer. */
+ngx_int_t evs_member_us_text(const evs_member_t *member, int64_t *us);
 
 /* The JSON text of its timestamp, as it came. */
 size_t evs_member_timestamp_max(const evs_member_t *member);
@@ -109,6 +113,21 @@ ngx_uint_t evs_member_own_id(const evs_member_t *member);
 size_t evs_member_copy_max(const evs_member_t *member, const ngx_str_t *sid);
 u_char *evs_member_copy(u_char *p, const evs_member_t *member,
     const ngx_str_t *sid);
+
+
+/* Its timestamp in µs; NGX_OK, or NGX_DECLINED: it has none, and is foreign. */
+
+static ngx_inline ngx_int_t
+evs_member_us(const evs_member_t *member, int64_t *us)
+{
+    if (!member->integer) {
+        return evs_member_us_text(member, us);
+    }
+
+    *us = evs_time_integer(member->number);
+
+    return NGX_OK;
+}
 
 
 #endif /* _EVS_MEMBER_H_INCLUDED_ */

@@ -17,6 +17,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "event/copy.h"
 #include "store/read.h"
 
 
@@ -510,7 +511,7 @@ evs_read_advance(evs_read_t *read, const evs_member_t *member, int64_t us)
     cursor->us = us;
     cursor->len = member->identity;
     cursor->rest = evs_read_rest(member);
-    ngx_memcpy(cursor->identity, member->text.data, member->identity);
+    evs_copy(cursor->identity, member->text.data, member->identity);
 
     /* what follows in this page lies behind it */
 
