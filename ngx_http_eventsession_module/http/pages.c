@@ -19,7 +19,9 @@
 
 
 static void ngx_http_eventsession_pages_cleanup(void *data);
-static u_char *ngx_http_eventsession_pages_room(
+static ngx_inline u_char *ngx_http_eventsession_pages_room(
+    ngx_http_eventsession_pages_t *pages, size_t size);
+static u_char *ngx_http_eventsession_pages_grow(
     ngx_http_eventsession_pages_t *pages, size_t size);
 static void ngx_http_eventsession_pages_end(
     ngx_http_eventsession_pages_t *pages, ngx_buf_t *b, u_char *last);
@@ -165,33 +167,49 @@ ngx_http_eventsession_pages_fronted(ngx_http_eventsession_pages_t *pages,
 
 /* Room for size bytes at the tail of what is written; NULL: no memory. */
 
-static u_char *
+static ngx_inline u_char *
 ngx_http_eventsession_pages_room(ngx_http_eventsession_pages_t *pages,
+    size_t size)
+{
+    ngx_buf_t  *b;
+
+    if (pages->tail != NULL) {
+        b = pages->tail->buf;
+
+        if ((size_t) (b->end - b->last) >= size) {
+            return b->last;
+        }
+    }
+
+    return ngx_http_eventsession_pages_grow(pages, size);
+}
+
+
+/* The same, in one more buffer. */
+
+static u_char *
+ngx_http_eventsession_pages_grow(ngx_http_eventsession_pages_t *pages,
     size_t size)
 {
     ngx_chain_t  *cl;
 
-    if (pages->tail == NULL
-        || (size_t) (pages->tail->buf->end - pages->tail->buf->last) < size)
-    {
-        cl = ngx_http_eventsession_pages_buffer(pages, size);
-        if (cl == NULL) {
-            return NULL;
-        }
-
-        cl->next = NULL;
-
-        if (pages->tail == NULL) {
-            pages->out = cl;
-
-        } else {
-            pages->tail->next = cl;
-        }
-
-        pages->tail = cl;
+    cl = ngx_http_eventsession_pages_buffer(pages, size);
+    if (cl == NULL) {
+        return NULL;
     }
 
-    return pages->tail->buf->last;
+    cl->next = NULL;
+
+    if (pages->tail == NULL) {
+        pages->out = cl;
+
+    } else {
+        pages->tail->next = cl;
+    }
+
+    pages->tail = cl;
+
+    return cl->buf->last;
 }
 
 

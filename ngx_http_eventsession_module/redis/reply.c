@@ -42,8 +42,8 @@ static void *evs_redis_on_array(const redisReadTask *task,
     evs_redis_count_t elements);
 static void *evs_redis_on_integer(const redisReadTask *task, long long value);
 static void *evs_redis_on_nil(const redisReadTask *task);
-static void evs_redis_on_element(evs_redis_node_t *node, const u_char *data,
-    size_t len);
+static ngx_inline void evs_redis_on_element(evs_redis_node_t *node,
+    const u_char *data, size_t len);
 static void evs_redis_on_error(evs_redis_node_t *node, const u_char *data,
     size_t len);
 static void evs_redis_text_set(evs_redis_text_t *text, const u_char *data,
@@ -363,7 +363,6 @@ evs_redis_on_string(const redisReadTask *task, char *str, size_t len)
 
     node = task->privdata;
     data = (u_char *) str;
-    incoming = &node->incoming;
 
     if (task->type == REDIS_REPLY_ERROR) {
         evs_redis_on_error(node, data, len);
@@ -373,6 +372,8 @@ evs_redis_on_string(const redisReadTask *task, char *str, size_t len)
         evs_redis_on_element(node, data, len);
         return node;
     }
+
+    incoming = &node->incoming;
 
     incoming->whole = 1;
     incoming->integer = (int64_t) len;
@@ -456,7 +457,9 @@ evs_redis_on_nil(const redisReadTask *task)
 }
 
 
-static void
+/* The hottest of them: once for each member that is read. */
+
+static ngx_inline void
 evs_redis_on_element(evs_redis_node_t *node, const u_char *data, size_t len)
 {
     ngx_str_t         element;
