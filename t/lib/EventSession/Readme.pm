@@ -42,8 +42,8 @@ sub new {
 }
 
 
-sub headings { @{ $_[0]{headings} } }
-sub blocks   { @{ $_[0]{blocks} } }
+sub headings { @{ $_[0]{headings} // [] } }
+sub blocks   { @{ $_[0]{blocks} // [] } }
 
 
 # Lines are numbered from 1; {text} has those outside of blocks.
