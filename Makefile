@@ -145,8 +145,8 @@ ROOM = ngx_http_eventsession_module
 
 PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
     $(ROOM)/proto/*.c $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c \
-    $(ROOM)/store/record.c $(ROOM)/store/worker_record.c)) \
-    $(wildcard t/unit/ngx_shim.c)
+    $(ROOM)/store/record.c $(ROOM)/store/worker_record.c \
+    $(ROOM)/stats/slots.c $(ROOM)/stats/text.c)) $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
 PURE_LIBS = -ljansson -lpcre2-8 -lm
 

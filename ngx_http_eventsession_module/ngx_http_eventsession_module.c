@@ -9,29 +9,23 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/account.h"
 #include "http/batch.h"
 #include "http/batch_conf.h"
 #include "http/feed.h"
 #include "http/health.h"
 #include "http/log.h"
+#include "http/metrics.h"
 #include "http/schema.h"
 #include "http/session.h"
 #include "http/track.h"
 #include "http/workers.h"
 #include "http/ws.h"
 #include "ngx_http_eventsession_module.h"
+#include "stats/stats.h"
 #include "store/feed.h"
 #include "store/log_drop.h"
 #include "store/workers.h"
-
-
-/* every Redis that is configured, whether an endpoint uses it or not */
-typedef struct {
-    ngx_array_t        nodes;     /* of evs_redis_conf_t * */
-    ngx_array_t        used;      /* the same, those to connect to at start */
-    ngx_array_t        locations; /* ngx_http_eventsession_loc_conf_t *, those
-                                     that need a Redis */
-} ngx_http_eventsession_main_conf_t;
 
 
 /* one of nginx's setters, and what it takes in words */
@@ -77,6 +71,7 @@ static char *ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post,
     void *data);
+static ngx_int_t ngx_http_eventsession_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_eventsession_init_process(ngx_cycle_t *cycle);
 static void ngx_http_eventsession_exit_process(ngx_cycle_t *cycle);
 
@@ -84,20 +79,31 @@ static void ngx_http_eventsession_exit_process(ngx_cycle_t *cycle);
 static const ngx_http_eventsession_endpoint_t
     ngx_http_eventsession_endpoints[] =
 {
-    { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1 },
-    { ngx_string("session"), ngx_http_eventsession_session_handler, 1 },
-    { ngx_string("batch"), ngx_http_eventsession_batch_handler, 1 },
-    { ngx_string("track"), ngx_http_eventsession_track_handler, 1 },
-    { ngx_string("log"), ngx_http_eventsession_log_handler, 1 },
-    { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1 },
-    { ngx_string("workers"), ngx_http_eventsession_workers_handler, 1 },
-    { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler,
-      0 },
-    { ngx_string("ready"), ngx_http_eventsession_ready_handler, 1 },
+    { ngx_string("ws"), ngx_http_eventsession_ingest_handler, 1,
+      EVS_STATS_WS },
+    { ngx_string("session"), ngx_http_eventsession_session_handler, 1,
+      EVS_STATS_SESSION },
+    { ngx_string("batch"), ngx_http_eventsession_batch_handler, 1,
+      EVS_STATS_BATCH },
+    { ngx_string("track"), ngx_http_eventsession_track_handler, 1,
+      EVS_STATS_TRACK },
+    { ngx_string("log"), ngx_http_eventsession_log_handler, 1,
+      EVS_STATS_LOG },
+    { ngx_string("feed"), ngx_http_eventsession_feed_handler, 1,
+      EVS_STATS_FEED },
+    { ngx_string("workers"), ngx_http_eventsession_workers_handler, 1,
+      EVS_STATS_WORKERS },
+    { ngx_string("healthcheck"), ngx_http_eventsession_healthcheck_handler, 0,
+      EVS_STATS_HEALTHCHECK },
+    { ngx_string("ready"), ngx_http_eventsession_ready_handler, 1,
+      EVS_STATS_READY },
+    { ngx_string("metrics"), ngx_http_eventsession_metrics_handler, 0,
+      EVS_STATS_METRICS },
 #if (EVENTSESSION_ECHO)
-    { ngx_string("echo"), ngx_http_eventsession_echo_handler, 0 },
+    { ngx_string("echo"), ngx_http_eventsession_echo_handler, 0,
+      EVS_STATS_ENDPOINTS },
 #endif
-    { ngx_null_string, NULL, 0 }
+    { ngx_null_string, NULL, 0, 0 }
 };
 
 
@@ -332,7 +338,7 @@ static ngx_command_t  ngx_http_eventsession_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_eventsession_module_ctx = {
-    NULL,                                      /* preconfiguration */
+    ngx_http_eventsession_account_variables,   /* preconfiguration */
     ngx_http_eventsession_postconfiguration,   /* postconfiguration */
 
     ngx_http_eventsession_create_main_conf,    /* create main configuration */
@@ -352,7 +358,7 @@ ngx_module_t  ngx_http_eventsession_module = {
     ngx_http_eventsession_commands,            /* module directives */
     NGX_HTTP_MODULE,                           /* module type */
     NULL,                                      /* init master */
-    NULL,                                      /* init module */
+    ngx_http_eventsession_init_module,         /* init module */
     ngx_http_eventsession_init_process,        /* init process */
     NULL,                                      /* init thread */
     NULL,                                      /* exit thread */
@@ -534,6 +540,10 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     ngx_http_eventsession_loc_conf_t   **location;
     ngx_http_eventsession_main_conf_t   *emcf;
 
+    emcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_eventsession_module);
+    emcf->endpoints = 1;
+
     if (!conf->endpoint->redis) {
         return NGX_CONF_OK;
     }
@@ -552,9 +562,6 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
         conf->store.redis->resolver = clcf->resolver;
         conf->store.redis->resolver_timeout = clcf->resolver_timeout;
     }
-
-    emcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_eventsession_module);
 
     location = ngx_array_push(&emcf->locations);
     if (location == NULL) {
@@ -584,7 +591,8 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
 
 /*
  * Where eventsession_feed is not said, a location writes to the feed if some
- * location of this configuration serves it from there.
+ * location of this configuration serves it from there.  A module that is
+ * merely loaded counts nothing and has no shared memory.
  */
 
 static ngx_int_t
@@ -605,7 +613,15 @@ ngx_http_eventsession_postconfiguration(ngx_conf_t *cf)
                                   : (ngx_uint_t) location[i]->feed;
     }
 
-    return NGX_OK;
+    if (!emcf->endpoints) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_eventsession_account_init(cf, &emcf->accounts) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return evs_stats_zone(cf, &ngx_http_eventsession_module, &emcf->zone);
 }
 
 
@@ -668,7 +684,7 @@ ngx_http_eventsession_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown endpoint \"%V\" in \"eventsession\": must "
                            "be ws, session, track, batch, log, feed, "
-                           "workers, healthcheck or ready",
+                           "workers, healthcheck, ready or metrics",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -961,6 +977,31 @@ ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post, void *data)
 
 
 /*
+ * Without a master the process goes on over a reload, and its zone may come or
+ * go, with no other word than this.
+ */
+
+static ngx_int_t
+ngx_http_eventsession_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_eventsession_main_conf_t  *emcf;
+
+    if (ngx_process != NGX_PROCESS_SINGLE
+        || ngx_is_init_cycle(cycle->old_cycle))
+    {
+        return NGX_OK;
+    }
+
+    emcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_eventsession_module);
+
+    evs_stats_attach((emcf != NULL) ? emcf->zone : NULL, cycle->log);
+
+    return NGX_OK;
+}
+
+
+/*
  * Connects to each Redis that a location uses, so that the first client
  * doesn't wait for it and /ready knows; and begins the workers of batches.
  */
@@ -970,6 +1011,7 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                           i;
     evs_redis_conf_t                   **used;
+    evs_redis_node_t                    *node;
     ngx_http_eventsession_loc_conf_t   **location;
     ngx_http_eventsession_main_conf_t   *emcf;
 
@@ -985,6 +1027,8 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    evs_stats_attach(emcf->zone, cycle->log);
+
     used = emcf->used.elts;
 
     for (i = 0; i < emcf->used.nelts; i++) {
@@ -996,6 +1040,10 @@ ngx_http_eventsession_init_process(ngx_cycle_t *cycle)
     location = emcf->locations.elts;
 
     for (i = 0; i < emcf->locations.nelts; i++) {
+
+        node = evs_redis_node(cycle, location[i]->store.redis);
+
+        evs_redis_bound(node, location[i]->store.max_inflight);
 
         if (location[i]->endpoint->handler
             == ngx_http_eventsession_batch_handler
@@ -1030,4 +1078,6 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_eventsession_ingest_exit();
     ngx_http_eventsession_ws_exit();
+
+    evs_stats_detach();
 }

@@ -21,11 +21,28 @@
 #include "store/store.h"
 
 
+#define NGX_HTTP_EVENTSESSION_VERSION  "0.1.0"
+
+
 typedef struct {
     ngx_str_t                          name;      /* eventsession <name>; */
     ngx_http_handler_pt                handler;
     ngx_uint_t                         redis;     /* needs eventsession_redis */
+    ngx_uint_t                         stats;     /* evs_stats_endpoint_e */
 } ngx_http_eventsession_endpoint_t;
+
+
+/* every Redis that is configured, whether an endpoint uses it or not */
+typedef struct {
+    ngx_array_t                        nodes;     /* of evs_redis_conf_t * */
+    ngx_array_t                        used;      /* the same, those to connect
+                                                     to at start */
+    ngx_array_t                        locations; /* those that need a Redis:
+                                       of ngx_http_eventsession_loc_conf_t * */
+    ngx_uint_t                         endpoints; /* there are some */
+    ngx_uint_t                         accounts;  /* the variables are used */
+    ngx_shm_zone_t                    *zone;      /* of the metrics; or NULL */
+} ngx_http_eventsession_main_conf_t;
 
 
 typedef struct {

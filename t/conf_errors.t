@@ -142,10 +142,10 @@ for my $setting (qw(origin cors)) {
 # an endpoint
 
 fails('', 'unknown endpoint "http" in "eventsession": must be ws, session, '
-    . 'track, batch, log, feed, workers, healthcheck or ready',
+    . 'track, batch, log, feed, workers, healthcheck, ready or metrics',
     locations => 'location / { eventsession http; }');
 fails('', 'unknown endpoint "" in "eventsession": must be ws, session, '
-    . 'track, batch, log, feed, workers, healthcheck or ready',
+    . 'track, batch, log, feed, workers, healthcheck, ready or metrics',
     locations => 'location / { eventsession ""; }');
 fails('', '"eventsession" directive is duplicate', locations =>
     'location / { eventsession healthcheck; eventsession healthcheck; }');

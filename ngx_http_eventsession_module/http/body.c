@@ -10,6 +10,7 @@
 
 #include <zlib.h>
 
+#include "http/account.h"
 #include "http/body.h"
 #include "http/header.h"
 #include "http/reply.h"
@@ -35,6 +36,7 @@ typedef enum {
 typedef struct {
     ngx_http_eventsession_body_pt    handler;
     ngx_http_eventsession_coding_e   coding;
+    uint64_t                         tick;   /* when it was whole */
 } ngx_http_eventsession_body_ctx_t;
 
 
@@ -215,6 +217,17 @@ ngx_http_eventsession_body_coding(ngx_http_request_t *r,
 }
 
 
+uint64_t
+ngx_http_eventsession_body_tick(ngx_http_request_t *r)
+{
+    ngx_http_eventsession_body_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_eventsession_module);
+
+    return ctx->tick;
+}
+
+
 static void
 ngx_http_eventsession_body_read(ngx_http_request_t *r)
 {
@@ -233,6 +246,11 @@ ngx_http_eventsession_body_read(ngx_http_request_t *r)
     switch (rc) {
 
     case NGX_OK:
+        evs_stats_tick();
+        ctx->tick = evs_stats.now;
+
+        ngx_http_eventsession_account_body(r, body.len);
+
         ctx->handler(r, &body);
         return;
 

@@ -38,5 +38,8 @@ typedef struct {
 ngx_int_t ngx_http_eventsession_read_body(ngx_http_request_t *r,
     const ngx_http_eventsession_body_type_t *types);
 
+/* The tick (stats/stats.h) when the body that the handler got was whole. */
+uint64_t ngx_http_eventsession_body_tick(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_EVENTSESSION_BODY_H_INCLUDED_ */

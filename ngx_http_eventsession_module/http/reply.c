@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "event/json.h"
+#include "http/account.h"
 #include "http/header.h"
 #include "http/reply.h"
 #include "ngx_http_eventsession_module.h"
@@ -208,6 +209,8 @@ ngx_http_eventsession_problem(ngx_http_request_t *r, ngx_uint_t status,
     last = ngx_vslprintf(buf, buf + sizeof(buf), detail, args);
     va_end(args);
 
+    ngx_http_eventsession_account_error(r, buf, (size_t) (last - buf));
+
     for (i = 0; ngx_http_eventsession_titles[i].status != status; i++) {
         if (ngx_http_eventsession_titles[i].status == 0) {
             break;
@@ -249,6 +252,8 @@ ngx_http_eventsession_body(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t    rc;
     ngx_buf_t   *b;
     ngx_chain_t  out;
+
+    ngx_http_eventsession_account_answer(r, status);
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = (off_t) len;

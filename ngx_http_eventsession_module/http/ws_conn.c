@@ -17,6 +17,7 @@
 
 #include "http/ws.h"
 #include "http/ws_conn.h"
+#include "stats/stats.h"
 
 
 #define NGX_HTTP_EVENTSESSION_WS_BUFFER   65536
@@ -110,6 +111,13 @@ ngx_http_eventsession_ws_free(ngx_http_eventsession_ws_t *ws)
 {
     ws->app->closed(ws);
 
+    if (ws->state != NGX_HTTP_EVENTSESSION_WS_UPGRADING) {
+        evs_stats_sub(EVS_STATS_WS_OPEN, 1);
+        evs_stats_add(evs_stats_ws_code(
+                          (ws->state == NGX_HTTP_EVENTSESSION_WS_CLOSING)
+                          ? ws->code : 0), 1);
+    }
+
     if (ws->turn.posted) {
         ngx_delete_posted_event(&ws->turn);
     }
@@ -153,6 +161,9 @@ ngx_http_eventsession_ws_turn(ngx_event_t *ev)
         c->write->handler = ngx_http_eventsession_ws_write_handler;
 
         ws->state = NGX_HTTP_EVENTSESSION_WS_OPEN;
+
+        evs_stats_add(EVS_STATS_WS_OPENED, 1);
+        evs_stats_add(EVS_STATS_WS_OPEN, 1);
 
         if (ws->conf->ping) {
             c->read->cancelable = 1;
@@ -419,6 +430,8 @@ ngx_http_eventsession_ws_read(ngx_http_eventsession_ws_t *ws)
     last = start;
 
     if (ws->stash != NULL) {
+        evs_stats_tick();
+
         stash = ws->stash;
         ws->stash = NULL;
 
@@ -459,6 +472,8 @@ ngx_http_eventsession_ws_read(ngx_http_eventsession_ws_t *ws)
                           ? "" : " without a closing handshake");
             return NGX_DONE;
         }
+
+        evs_stats_tick();
 
         ws->received = ngx_current_msec;
         ws->pinged = 0;

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "event/json.h"
+#include "http/account.h"
 #include "http/application.h"
 #include "http/ws.h"
 #include "http/ws_trust.h"
@@ -52,6 +53,7 @@ typedef struct {
     ngx_http_eventsession_ws_t              *ws;        /* NULL: gone */
     evs_append_t                             append;
     ngx_uint_t                               number;
+    uint64_t                                 tick;      /* when it was whole */
     const char                              *failure;   /* NULL: stored */
     ngx_str_t                                reply;     /* of a bad message */
     unsigned                                 done:1;
@@ -162,6 +164,8 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_http_eventsession_account_session(r, &in->sid);
+
     in->ack = (protocol != NULL || ngx_http_eventsession_ingest_asks_ack(r));
 
     return ngx_http_eventsession_ws_upgrade(r, &elcf->ws,
@@ -246,6 +250,7 @@ ngx_http_eventsession_ingest_session(ngx_http_request_t *r,
         != NGX_OK)
     {
         in->malformed = 1;
+        in->sid.len = 0;
         in->bad.len = ngx_min(in->bad.len, NGX_HTTP_EVENTSESSION_SHOWN);
         return NGX_OK;
     }
@@ -297,6 +302,9 @@ ngx_http_eventsession_ingest_open(ngx_http_eventsession_ws_t *ws)
     p += evs_json_escape(p, in->bad.data, in->bad.len);
     p = ngx_cpymem(p, "\"}", 2);
 
+    ngx_http_eventsession_account_error(ws->request, text + 10,
+                                        (size_t) (p - text) - 12);
+
     rc = ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, text,
                                        (size_t) (p - text));
     ngx_free(text);
@@ -343,6 +351,8 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
 
     in = ws->data;
 
+    evs_stats_add(EVS_STATS_BYTES + EVS_STATS_WS, payload->len);
+
     if (in->trust == NULL) {
         return ngx_http_eventsession_ingest_store(ws, payload);
     }
@@ -356,6 +366,8 @@ ngx_http_eventsession_ingest_message(ngx_http_eventsession_ws_t *ws,
         return NGX_OK;
 
     case NGX_DECLINED:
+        evs_stats_message(EVS_STATS_WS, EVS_STATS_REFUSED);
+
         return ngx_http_eventsession_ingest_refuse(ws);
 
     case NGX_BUSY:
@@ -374,6 +386,11 @@ ngx_http_eventsession_ingest_told(ngx_http_eventsession_ws_t *ws,
     ngx_int_t rc, ngx_str_t *message)
 {
     if (rc == NGX_DECLINED) {
+
+        if (message != NULL) {
+            evs_stats_message(EVS_STATS_WS, EVS_STATS_REFUSED);
+        }
+
         rc = ngx_http_eventsession_ingest_refuse(ws);
 
     } else if (message == NULL) {
@@ -420,6 +437,9 @@ ngx_http_eventsession_ingest_refuse(ngx_http_eventsession_ws_t *ws)
         m->failure = "the server has no memory left";
     }
 
+    ngx_http_eventsession_account_error(ws->request,
+                                     (u_char *) "application not found", 21);
+
     ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
                   "client is of no trusted application");
 
@@ -446,6 +466,8 @@ ngx_http_eventsession_ingest_doubt(ngx_http_eventsession_ws_t *ws)
     m->failure = "the store did not say in time whether the application is "
                  "trusted";
 
+    evs_stats_message(EVS_STATS_WS, EVS_STATS_FAILED);
+
     return ngx_http_eventsession_ingest_settle(ws);
 }
 
@@ -467,6 +489,7 @@ ngx_http_eventsession_ingest_number(ngx_http_eventsession_ws_t *ws)
 
     m->ws = ws;
     m->number = ++in->received;
+    m->tick = evs_stats.now;
     in->served = 1;
 
     ngx_queue_insert_tail(&in->messages, &m->queue);
@@ -512,10 +535,12 @@ ngx_http_eventsession_ingest_store(ngx_http_eventsession_ws_t *ws,
 
     case NGX_DONE:
         m->done = 1;
+        evs_stats_message(EVS_STATS_WS, EVS_STATS_STORED);
         break;
 
     case NGX_ERROR:
         m->done = 1;
+        evs_stats_message(EVS_STATS_WS, EVS_STATS_REFUSED);
 
         if (ngx_http_eventsession_ingest_bad(ws, m, &scan.fault) != NGX_OK) {
             return NGX_ERROR;
@@ -526,6 +551,7 @@ ngx_http_eventsession_ingest_store(ngx_http_eventsession_ws_t *ws,
     default: /* NGX_ABORT */
         m->done = 1;
         m->failure = "the server has no memory left";
+        evs_stats_message(EVS_STATS_WS, EVS_STATS_FAILED);
         break;
     }
 
@@ -572,6 +598,12 @@ ngx_http_eventsession_ingest_bad(ngx_http_eventsession_ws_t *ws,
 
     m->reply.len = (size_t) (p - m->reply.data);
 
+    if (fault->kind == EVS_FAULT_SYNTAX) {
+        evs_stats_add(EVS_STATS_PARSE_ERRORS + EVS_STATS_WS, 1);
+    }
+
+    ngx_http_eventsession_account_error(ws->request, fault->text, fault->len);
+
     ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
                   "client sent a bad message: %*s", fault->len, fault->text);
 
@@ -590,11 +622,17 @@ ngx_http_eventsession_ingest_bad(ngx_http_eventsession_ws_t *ws,
 static void
 ngx_http_eventsession_ingest_done(void *data, const char *failure)
 {
+    ngx_uint_t                        outcome;
     ngx_http_eventsession_ws_t       *ws;
     ngx_http_eventsession_message_t  *m = data;
 
     m->done = 1;
     m->failure = failure;
+
+    outcome = (failure == NULL) ? EVS_STATS_STORED : EVS_STATS_FAILED;
+
+    evs_stats_message(EVS_STATS_WS, outcome);
+    evs_stats_events(EVS_STATS_WS, outcome, m->append.entries);
 
     ws = m->ws;
 
@@ -663,9 +701,16 @@ ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
         p = ngx_snprintf(buf, sizeof(buf), "{\"error\":\"not stored: %s\","
                          "\"message\":%ui}", m->failure, m->number);
 
+        ngx_http_eventsession_account_error(ws->request, (u_char *) m->failure,
+                                            ngx_strlen(m->failure));
+
         return ngx_http_eventsession_ws_send(ws, EVS_WS_TEXT, buf,
                                              (size_t) (p - buf));
     }
+
+    evs_stats_acknowledged(EVS_STATS_WS, m->tick);
+    ngx_http_eventsession_account_events(ws->request, m->append.entries,
+                                         m->tick);
 
     if (m->append.ended) {
         in->ended = 1;
@@ -674,6 +719,8 @@ ngx_http_eventsession_ingest_answer(ngx_http_eventsession_ws_t *ws,
     if (!in->ack) {
         return NGX_OK;
     }
+
+    evs_stats_add(EVS_STATS_WS_ACKS, 1);
 
     p = ngx_snprintf(buf, sizeof(buf), "{\"ack\":%ui,\"events\":%ui}",
                      m->number, m->append.entries);

@@ -135,8 +135,9 @@ evs_redis_cmd_create(evs_redis_node_t *node, u_char *last, ngx_uint_t nreplies)
     }
 
     node->reserved = NULL;
-    node->inflight += cmd->len;
     node->unsent += cmd->len;
+
+    evs_redis_node_grow(node, cmd->len);
 
     return cmd;
 }
@@ -166,24 +167,16 @@ evs_redis_cmd_settle(evs_redis_cmd_t *cmd)
 void
 evs_redis_cmd_release(evs_redis_cmd_t *cmd)
 {
-    evs_redis_node_t  *node;
-
     if (cmd->block == NULL) {
         return;
     }
 
-    node = cmd->node;
-
-    evs_redis_block_unref(node, cmd->block);
+    evs_redis_block_unref(cmd->node, cmd->block);
     cmd->block = NULL;
 
-    if (cmd->greeting) {
-        return;
+    if (!cmd->greeting) {
+        evs_redis_node_shrink(cmd->node, cmd->len);
     }
-
-    node->inflight -= cmd->len;
-
-    evs_redis_node_wake(node);
 }
 
 

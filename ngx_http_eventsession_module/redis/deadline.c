@@ -19,6 +19,8 @@
 static void evs_redis_sweep_handler(ngx_event_t *ev);
 static ngx_msec_t evs_redis_sweep_queue(evs_redis_node_t *node,
     ngx_queue_t *queue, ngx_msec_t left);
+static void evs_redis_give_up_count(const evs_redis_cmd_t *cmd,
+    evs_redis_reply_type_e type);
 
 
 void
@@ -131,6 +133,23 @@ evs_redis_sweep_queue(evs_redis_node_t *node, ngx_queue_t *queue,
 }
 
 
+static void
+evs_redis_give_up_count(const evs_redis_cmd_t *cmd,
+    evs_redis_reply_type_e type)
+{
+    ngx_uint_t  error;
+
+    if (type == EVS_REDIS_SHUTDOWN) {
+        return;
+    }
+
+    error = (type == EVS_REDIS_LOST) ? EVS_STATS_LOST : EVS_STATS_TIMEOUT;
+
+    *evs_stats_server_cell(cmd->node->server, EVS_STATS_COMMAND_ERRORS + error)
+                                                          += cmd->nreplies;
+}
+
+
 void
 evs_redis_give_up(evs_redis_node_t *node, evs_redis_reply_type_e type)
 {
@@ -148,6 +167,7 @@ evs_redis_give_up(evs_redis_node_t *node, evs_redis_reply_type_e type)
         handlers = cmd->handlers;
         data = cmd->data;
 
+        evs_redis_give_up_count(cmd, type);
         evs_redis_cancel(cmd);
 
         ngx_memzero(&reply, sizeof(evs_redis_reply_t));

@@ -304,6 +304,7 @@ evs_redis_greet_error(evs_redis_node_t *node, evs_redis_greet_e what)
         return NGX_OK;
     }
 
+    evs_redis_reply_count(node);
     evs_redis_conn_lose(node, reason, 0, &text);
 
     return NGX_ERROR;

@@ -18,6 +18,9 @@
 #include "redis/redis.h"
 
 
+#define EVS_REDIS_FULL_FOR  5000     /* ms below the bound: it's over */
+
+
 typedef struct {
     const char         *down;       /* evs_redis_down() */
     ngx_uint_t          level;      /* of the log when it begins */
@@ -27,6 +30,10 @@ typedef struct {
 static evs_redis_node_t *evs_redis_node_create(ngx_cycle_t *cycle,
     evs_redis_conf_t *conf, ngx_uint_t quiet);
 static void evs_redis_node_free(evs_redis_node_t *node);
+static void evs_redis_node_count(evs_redis_node_t *node,
+    evs_redis_reason_e reason);
+static void evs_redis_node_full(evs_redis_node_t *node, size_t bound);
+static void evs_redis_node_wake(evs_redis_node_t *node);
 static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
 
 
@@ -153,26 +160,56 @@ evs_redis_exit(ngx_cycle_t *cycle)
 }
 
 
-size_t
-evs_redis_inflight(const evs_redis_node_t *node)
-{
-    return node->inflight;
-}
-
-
 void
 evs_redis_load(evs_redis_node_t *node, size_t size)
 {
-    node->inflight += size;
+    evs_redis_node_grow(node, size);
 }
 
 
 void
 evs_redis_unload(evs_redis_node_t *node, size_t size)
 {
-    node->inflight -= size;
+    evs_redis_node_shrink(node, size);
+}
 
-    evs_redis_node_wake(node);
+
+void
+evs_redis_bound(evs_redis_node_t *node, size_t bound)
+{
+    evs_stats_value_t  *limit;
+
+    if (node->bound != 0 && node->bound <= bound) {
+        return;
+    }
+
+    limit = evs_stats_server_cell(node->server, EVS_STATS_LIMIT);
+
+    *limit += bound - node->bound;
+
+    node->bound = bound;
+}
+
+
+ngx_uint_t
+evs_redis_has_room(evs_redis_node_t *node, size_t bound)
+{
+    if (node->inflight >= bound) {
+        evs_redis_node_full(node, bound);
+        return 0;
+    }
+
+    if (node->full
+        && ngx_current_msec - node->full_at > EVS_REDIS_FULL_FOR)
+    {
+        node->full = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "eventsession: redis %V has caught up",
+                      &node->conf->name);
+    }
+
+    return 1;
 }
 
 
@@ -241,7 +278,61 @@ evs_redis_down(const evs_redis_node_t *node)
 }
 
 
+/*
+ * A node that is kept at its bound comes to it again and again: the log has it
+ * once, until it was not reached for a while.
+ */
+
+static void
+evs_redis_node_full(evs_redis_node_t *node, size_t bound)
+{
+    if (node->half == 0) {
+        node->half = ngx_max(bound / 2, 1);
+
+        (*evs_stats_server_cell(node->server, EVS_STATS_LIMIT_REACHED))++;
+    }
+
+    node->full_at = ngx_current_msec;
+
+    if (node->full) {
+        return;
+    }
+
+    node->full = 1;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "eventsession: redis %V is too far behind: "
+                  "eventsession_max_inflight is reached with %uz bytes, "
+                  "WebSockets wait and requests are answered 503",
+                  &node->conf->name, node->inflight);
+}
+
+
 void
+evs_redis_node_grow(evs_redis_node_t *node, size_t size)
+{
+    node->inflight += size;
+
+    *evs_stats_server_cell(node->server, EVS_STATS_INFLIGHT) += size;
+}
+
+
+void
+evs_redis_node_shrink(evs_redis_node_t *node, size_t size)
+{
+    node->inflight -= size;
+
+    *evs_stats_server_cell(node->server, EVS_STATS_INFLIGHT) -= size;
+
+    if (node->inflight <= node->half) {
+        node->half = 0;
+    }
+
+    evs_redis_node_wake(node);
+}
+
+
+static void
 evs_redis_node_wake(evs_redis_node_t *node)
 {
     ngx_queue_t       *q;
@@ -273,10 +364,11 @@ void
 evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
     ngx_err_t err, const ngx_str_t *text)
 {
-    node->reason = reason;
-
     if (reason == EVS_REDIS_SILENT && !node->answered) {
-        node->reason = EVS_REDIS_NEW;
+        evs_redis_node_count(node, EVS_REDIS_NEW);
+
+    } else {
+        evs_redis_node_count(node, reason);
     }
 
     if (node->logged == reason || node->quiet) {
@@ -298,7 +390,11 @@ evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
 void
 evs_redis_node_up(evs_redis_node_t *node)
 {
-    node->reason = EVS_REDIS_UP;
+    if (node->answered) {
+        (*evs_stats_server_cell(node->server, EVS_STATS_RECONNECTS))++;
+    }
+
+    evs_redis_node_count(node, EVS_REDIS_UP);
     node->answered = 1;
 
     if (node->logged != EVS_REDIS_UP && !node->quiet) {
@@ -322,9 +418,31 @@ evs_redis_node_end(evs_redis_node_t *node)
 
     evs_redis_conn_close(node);
 
-    node->reason = EVS_REDIS_ENDED;
+    evs_redis_node_count(node, EVS_REDIS_ENDED);
 
     evs_redis_pipeline_end(node);
+}
+
+
+/* The gauges of connections follow the reason: up, down or neither. */
+
+static void
+evs_redis_node_count(evs_redis_node_t *node, evs_redis_reason_e reason)
+{
+    evs_stats_value_t  *was, *is;
+
+    was = evs_stats_server_cell(node->server, (node->reason == EVS_REDIS_UP)
+                                              ? EVS_STATS_UP : EVS_STATS_DOWN);
+    is = evs_stats_server_cell(node->server, (reason == EVS_REDIS_UP)
+                                             ? EVS_STATS_UP : EVS_STATS_DOWN);
+
+    node->reason = reason;
+
+    (*was)--;
+
+    if (reason != EVS_REDIS_ENDED) {
+        (*is)++;
+    }
 }
 
 
@@ -352,6 +470,7 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf,
     node->buffer = evs_redis_process.buffer;
     node->reason = EVS_REDIS_NEW;
     node->quiet = quiet ? 1 : 0;
+    node->server = evs_stats_server(&conf->name);
 
     node->log = *cycle->log;
     node->log.handler = evs_redis_node_log;
@@ -362,7 +481,10 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf,
 
     evs_redis_pipeline_init(node);
 
+    (*evs_stats_server_cell(node->server, EVS_STATS_DOWN))++;
+
     if (evs_redis_conn_init(node) != NGX_OK) {
+        evs_redis_node_count(node, EVS_REDIS_ENDED);
         ngx_free(node);
         return NULL;
     }
@@ -390,6 +512,8 @@ evs_redis_node_free(evs_redis_node_t *node)
     }
 
     evs_redis_cmd_destroy_all(node);
+
+    *evs_stats_server_cell(node->server, EVS_STATS_LIMIT) -= node->bound;
 
     ngx_queue_remove(&node->all);
 

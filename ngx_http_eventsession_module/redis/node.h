@@ -20,6 +20,7 @@
 #include "redis/conf.h"
 #include "redis/redis.h"
 #include "redis/reply.h"
+#include "stats/stats.h"
 
 
 #define EVS_REDIS_READ_BUFFER   65536
@@ -63,6 +64,7 @@ struct evs_redis_cmd_s {
     u_char                       *start;
     size_t                        len;
     ngx_msec_t                    deadline;
+    uint64_t                      sent_at;   /* tick */
     const evs_redis_handlers_t   *handlers;  /* NULL: nobody waits for it */
     void                         *data;
     ngx_uint_t                    nreplies;
@@ -101,6 +103,7 @@ typedef struct {
 
 struct evs_redis_node_s {
     evs_redis_conf_t             *conf;
+    ngx_uint_t                    server;    /* in the counters */
     ngx_connection_t             *connection;
     redisReader                  *reader;
 
@@ -160,6 +163,12 @@ struct evs_redis_node_s {
     ngx_msec_t                    refused_at;
     time_t                        faulted_at;
 
+    size_t                        bound;     /* of inflight, the lowest of its
+                                                users'; 0: none */
+    size_t                        half;      /* of the bound that was reached,
+                                                until it is; 0: it wasn't */
+    ngx_msec_t                    full_at;
+
     ngx_queue_t                   waits;
     ngx_queue_t                   all;       /* nodes of the process */
 
@@ -172,6 +181,7 @@ struct evs_redis_node_s {
     unsigned                      refused:1;     /* log state of RETRY */
     unsigned                      forbidden:1;   /* log state of NOPERM */
     unsigned                      quiet:1;       /* another one logs */
+    unsigned                      full:1;        /* log state of its bound */
     unsigned                      warned_evicts:1;
     unsigned                      warned_aof:1;
 };
@@ -182,8 +192,9 @@ void evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
     ngx_err_t err, const ngx_str_t *text);
 void evs_redis_node_up(evs_redis_node_t *node);
 
-/* inflight has shrunk: tells those who wait for that. */
-void evs_redis_node_wake(evs_redis_node_t *node);
+/* So much more, or less, is under way; less tells those who wait for it. */
+void evs_redis_node_grow(evs_redis_node_t *node, size_t size);
+void evs_redis_node_shrink(evs_redis_node_t *node, size_t size);
 
 /* The process ends: no connection, SHUTDOWN to every command.  Idempotent. */
 void evs_redis_node_end(evs_redis_node_t *node);

@@ -30,6 +30,8 @@
 #define EVS_REDIS_REFUSED_FOR  5000       /* ms without a refusal: it's over */
 
 
+static void evs_redis_pipeline_count(evs_redis_node_t *node,
+    const evs_redis_cmd_t *cmd);
 static void evs_redis_pipeline_lost(evs_redis_node_t *node);
 static void evs_redis_lose_queue(evs_redis_node_t *node, ngx_queue_t *queue);
 static void evs_redis_flush_handler(ngx_event_t *ev);
@@ -135,7 +137,7 @@ evs_redis_pipeline_greet(evs_redis_node_t *node, u_char *last,
 
     /* it is nobody's load */
 
-    node->inflight -= cmd->len;
+    evs_redis_node_shrink(node, cmd->len);
 
     ngx_queue_insert_head(&node->pending, &cmd->queue);
 
@@ -246,6 +248,8 @@ evs_redis_pipeline_wrote(evs_redis_node_t *node, size_t n)
     ngx_queue_t      *q;
     evs_redis_cmd_t  *cmd;
 
+    evs_stats_tick();
+
     node->unsent -= n;
 
     if (n && ngx_queue_empty(&node->sent)) {
@@ -277,6 +281,7 @@ evs_redis_pipeline_wrote(evs_redis_node_t *node, size_t n)
 
         cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
         cmd->place = EVS_REDIS_SENT;
+        cmd->sent_at = evs_stats.now;
 
         if (n < cmd->len) {
             node->partial = cmd->len - n;
@@ -313,6 +318,10 @@ evs_redis_pipeline_done(evs_redis_node_t *node,
         evs_redis_accepted(node);
     }
 
+    if (!cmd->greeting) {
+        evs_redis_pipeline_count(node, cmd);
+    }
+
     handlers = cmd->handlers;
     data = cmd->data;
 
@@ -326,6 +335,21 @@ evs_redis_pipeline_done(evs_redis_node_t *node,
 
     if (handlers) {
         handlers->done(data, reply);
+    }
+}
+
+
+/* What blocks in Redis is no measure of it, and is another node's. */
+
+static void
+evs_redis_pipeline_count(evs_redis_node_t *node, const evs_redis_cmd_t *cmd)
+{
+    *evs_stats_server_cell(node->server, EVS_STATS_COMMANDS) += cmd->nreplies;
+
+    if (!node->quiet) {
+        evs_stats_observe(evs_stats_server_cell(node->server,
+                                                EVS_STATS_ROUND_TRIP),
+                          cmd->sent_at);
     }
 }
 
@@ -360,6 +384,8 @@ evs_redis_pipeline_delay(evs_redis_node_t *node)
 
     cmd->retried = 1;
     cmd->place = EVS_REDIS_DELAYED;
+
+    *evs_stats_server_cell(node->server, EVS_STATS_RESENT) += cmd->nreplies;
 
     ngx_queue_insert_tail(&node->delayed, &cmd->queue);
 
@@ -399,6 +425,11 @@ evs_redis_pipeline_rewind(evs_redis_node_t *node)
 
         cmd->place = EVS_REDIS_PENDING;
         node->unsent += cmd->len;
+
+        if (!cmd->once) {
+            *evs_stats_server_cell(node->server, EVS_STATS_RESENT)
+                                                          += cmd->nreplies;
+        }
 
         ngx_queue_insert_tail(&again, q);
     }

@@ -96,15 +96,22 @@ void evs_redis_close(evs_redis_node_t *node);
  */
 void evs_redis_exit(ngx_cycle_t *cycle);
 
-/* Bytes of commands that are committed and not yet done. */
-size_t evs_redis_inflight(const evs_redis_node_t *node);
-
 /*
- * Counts as inflight, too, what its users keep until something is done: size
- * bytes more, and the same bytes less.
+ * Inflight are the bytes of commands that are committed and not yet done, and
+ * what users of the node keep until something is done: size bytes more, and
+ * the same bytes less.
  */
 void evs_redis_load(evs_redis_node_t *node, size_t size);
 void evs_redis_unload(evs_redis_node_t *node, size_t size);
+
+/*
+ * How much is to be inflight at most, for the metrics; of several the lowest
+ * counts.
+ */
+void evs_redis_bound(evs_redis_node_t *node, size_t bound);
+
+/* Whether less than bound is inflight: 1 or 0; if not, the log has it once. */
+ngx_uint_t evs_redis_has_room(evs_redis_node_t *node, size_t bound);
 
 /*
  * Asks to be told once when inflight is at most low bytes: wait->event is

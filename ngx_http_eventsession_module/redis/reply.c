@@ -252,6 +252,8 @@ evs_redis_reply_end(evs_redis_node_t *node)
 
     class = node->incoming.class;
 
+    evs_redis_reply_count(node);
+
     if (class == EVS_REDIS_RECONNECT || class == EVS_REDIS_AUTH) {
 
         text.len = node->incoming.error.len;
@@ -280,6 +282,20 @@ evs_redis_reply_end(evs_redis_node_t *node)
     evs_redis_pipeline_done(node, &reply);
 
     return NGX_OK;
+}
+
+
+void
+evs_redis_reply_count(evs_redis_node_t *node)
+{
+    evs_redis_class_e  class;
+
+    class = node->incoming.class;
+
+    if (class != EVS_REDIS_FINE) {
+        (*evs_stats_server_cell(node->server, EVS_STATS_COMMAND_ERRORS
+                                              + class - EVS_REDIS_POISON))++;
+    }
 }
 
 

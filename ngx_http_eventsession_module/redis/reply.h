@@ -57,6 +57,9 @@ ngx_int_t evs_redis_reply_feed(evs_redis_node_t *node, const u_char *buf,
 /* Forgets what has come of the current command's replies. */
 void evs_redis_reply_reset(evs_redis_node_t *node);
 
+/* Counts the current command's error, if it has one. */
+void evs_redis_reply_count(evs_redis_node_t *node);
+
 evs_redis_class_e evs_redis_reply_class(const u_char *text, size_t len);
 
 

@@ -185,6 +185,8 @@ evs_redis_socket_read(evs_redis_node_t *node)
 
         node->heard_at = ngx_current_msec;
 
+        evs_stats_tick();
+
         if (evs_redis_reply_feed(node, node->buffer, (size_t) n) != NGX_OK) {
             return NGX_DONE;
         }

@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "stats/stats.h"
 #include "store/append.h"
 #include "store/feed_entry.h"
 #include "store/id.h"
@@ -51,6 +52,7 @@ static size_t evs_append_head_len(const evs_store_conf_t *conf,
     const evs_sid_t *sid, ngx_uint_t digits);
 static void evs_append_stored(void *data, const evs_redis_reply_t *reply);
 static void evs_append_fed(evs_feed_message_t *message, const char *failure);
+static void evs_append_done(evs_append_t *append);
 
 
 static const evs_redis_handlers_t  evs_append_handlers = {
@@ -154,6 +156,8 @@ evs_append_commit(evs_append_t *append, const evs_store_conf_t *conf,
 
     append->storing = 1;
     append->feeding = (feed != NULL);
+
+    evs_stats_add(EVS_STATS_INFLIGHT_EVENTS, append->entries);
 
     evs_id_end(&texts->id);
 
@@ -392,7 +396,7 @@ evs_append_stored(void *data, const evs_redis_reply_t *reply)
     }
 
     if (!append->feeding) {
-        append->done(append->data, append->failure);
+        evs_append_done(append);
     }
 }
 
@@ -411,6 +415,15 @@ evs_append_fed(evs_feed_message_t *message, const char *failure)
     }
 
     if (!append->storing) {
-        append->done(append->data, append->failure);
+        evs_append_done(append);
     }
+}
+
+
+static void
+evs_append_done(evs_append_t *append)
+{
+    evs_stats_sub(EVS_STATS_INFLIGHT_EVENTS, append->entries);
+
+    append->done(append->data, append->failure);
 }

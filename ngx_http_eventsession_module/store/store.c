@@ -20,9 +20,9 @@ evs_store_same_prefix(const evs_store_conf_t *one, const evs_store_conf_t *two)
 
 
 ngx_uint_t
-evs_store_has_room(const evs_store_conf_t *conf, const evs_redis_node_t *node)
+evs_store_has_room(const evs_store_conf_t *conf, evs_redis_node_t *node)
 {
-    return evs_redis_inflight(node) < conf->max_inflight;
+    return evs_redis_has_room(node, conf->max_inflight);
 }
 
 

@@ -37,7 +37,7 @@ ngx_uint_t evs_store_same_prefix(const evs_store_conf_t *one,
 
 /* Whether more may be sent to the node of this store now: 1 or 0. */
 ngx_uint_t evs_store_has_room(const evs_store_conf_t *conf,
-    const evs_redis_node_t *node);
+    evs_redis_node_t *node);
 
 /* Whether a key is not of the type that the command is for: 1 or 0. */
 ngx_uint_t evs_store_wrong_type(const evs_redis_reply_t *reply);
