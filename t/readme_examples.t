@@ -42,6 +42,7 @@ my %kinds = (
     js      => \&script,
     json    => \&json,
     nginx   => \&nginx_conf,
+    promql  => \&metrics,
     sh      => \&shell,
     sse     => \&console,
     text    => \&diagram,
@@ -555,6 +556,19 @@ sub script {
         'is told') or diag($node->output);
 
     $node->stop;
+}
+
+
+# What it asks for is there; what stands behind a name is Prometheus'.
+
+sub metrics {
+    my ($block) = @_;
+
+    my $all   = $nginx->get('/metrics')->body;
+    my @names = $block->{text} =~ /\b(eventsession_\w+?)(?:_bucket)?\b/g;
+
+    ok(scalar(@names), 'it asks for metrics');
+    like($all, qr/^# TYPE \Q$_\E /m, "$_ is there") for @names;
 }
 
 
