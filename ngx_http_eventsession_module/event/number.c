@@ -1,14 +1,19 @@
 
 /*
- * Two digits a step, of the first ones, and behind them eight at once, in one
- * word.
+ * Eight digits at once, in one word; what is left over, when writing by two,
+ * and when reading by a word again, that begins in the one before.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "event/lex.h"
 #include "event/number.h"
+
+
+static ngx_int_t evs_number_read_each(const u_char *text, size_t len,
+    uint64_t *value);
 
 
 static const u_char  evs_number_pairs[] =
@@ -119,4 +124,104 @@ evs_number_write(u_char *p, uint64_t n)
     }
 
     return evs_number_eight(p, (uint32_t) (n % 100000000));
+}
+
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+/* The value of eight digits: pairs, then fours, then all. */
+
+static ngx_inline uint64_t
+evs_number_value(uint64_t x)
+{
+    x &= 0x0f0f0f0f0f0f0f0fULL;
+    x = (x * 10) + (x >> 8);
+
+    return (((x & 0x000000ff000000ffULL) * 0x000f424000000064ULL)
+            + (((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL))
+           >> 32 & 0xffffffff;
+}
+
+
+ngx_int_t
+evs_number_read(const u_char *text, size_t len, uint64_t *value)
+{
+    uint64_t       v, x;
+    const u_char  *last;
+
+    static const uint32_t  powers[] = {
+        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000
+    };
+
+    if (len < 8 || len > EVS_NUMBER_DIGITS) {
+        return evs_number_read_each(text, len, value);
+    }
+
+    v = 0;
+    last = text + len;
+
+    do {
+        x = evs_lex_load(text);
+
+        if (!evs_lex_8_digits(x)) {
+            return NGX_DECLINED;
+        }
+
+        v = v * 100000000 + evs_number_value(x);
+        text += 8;
+
+    } while (last - text >= 8);
+
+    len %= 8;
+
+    if (len != 0) {
+        x = evs_lex_load(last - 8);
+
+        if (!evs_lex_8_digits(x)) {
+            return NGX_DECLINED;
+        }
+
+        /* those that were there before lie in the low bytes: zeros now */
+
+        x &= ~0ULL << (64 - 8 * len);
+        v = v * powers[len] + evs_number_value(x);
+    }
+
+    *value = v;
+
+    return NGX_OK;
+}
+
+#else
+
+ngx_int_t
+evs_number_read(const u_char *text, size_t len, uint64_t *value)
+{
+    return evs_number_read_each(text, len, value);
+}
+
+#endif
+
+
+static ngx_int_t
+evs_number_read_each(const u_char *text, size_t len, uint64_t *value)
+{
+    uint64_t  v;
+
+    if (len == 0 || len > EVS_NUMBER_DIGITS) {
+        return NGX_DECLINED;
+    }
+
+    for (v = 0; len != 0; len--) {
+
+        if (!evs_lex_digit(*text)) {
+            return NGX_DECLINED;
+        }
+
+        v = v * 10 + (uint64_t) (*text++ - '0');
+    }
+
+    *value = v;
+
+    return NGX_OK;
 }

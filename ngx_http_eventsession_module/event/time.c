@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "event/lex.h"
+#include "event/number.h"
 #include "event/time.h"
 
 
@@ -48,8 +49,6 @@ typedef struct {
 } evs_time_decimal_t;
 
 
-static ngx_int_t evs_time_plain(const u_char *text, size_t len,
-    uint64_t *value);
 static ngx_int_t evs_time_decimal(const u_char *text, size_t len,
     int64_t *us);
 static void evs_time_split(const u_char *text, const u_char *last,
@@ -73,7 +72,7 @@ evs_time_number(const u_char *text, size_t len, int64_t *us)
 {
     uint64_t  value;
 
-    if (evs_time_plain(text, len, &value) != NGX_OK) {
+    if (evs_number_read(text, len, &value) != NGX_OK) {
         return evs_time_decimal(text, len, us);
     }
 
@@ -171,62 +170,6 @@ evs_time_format(u_char *p, int64_t us, ngx_uint_t digits)
     *p++ = 'Z';
 
     return p;
-}
-
-
-/* Up to 19 digits and nothing else: nearly all timestamps there are. */
-
-static ngx_int_t
-evs_time_plain(const u_char *text, size_t len, uint64_t *value)
-{
-    uint64_t       v;
-    const u_char  *last;
-#if (NGX_HAVE_LITTLE_ENDIAN)
-    uint64_t       x;
-#endif
-
-    if (len == 0 || len > 19) {
-        return NGX_DECLINED;
-    }
-
-    v = 0;
-    last = text + len;
-
-#if (NGX_HAVE_LITTLE_ENDIAN)
-
-    /* eight digits at once: pairs, then fours, then all */
-
-    while (last - text >= 8) {
-        x = evs_lex_load(text);
-
-        if (!evs_lex_8_digits(x)) {
-            return NGX_DECLINED;
-        }
-
-        x &= 0x0f0f0f0f0f0f0f0fULL;
-        x = (x * 10) + (x >> 8);
-        x = (((x & 0x000000ff000000ffULL) * 0x000f424000000064ULL)
-             + (((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL))
-            >> 32;
-
-        v = v * 100000000 + (x & 0xffffffff);
-        text += 8;
-    }
-
-#endif
-
-    while (text < last) {
-
-        if (!evs_lex_digit(*text)) {
-            return NGX_DECLINED;
-        }
-
-        v = v * 10 + (uint64_t) (*text++ - '0');
-    }
-
-    *value = v;
-
-    return NGX_OK;
 }
 
 

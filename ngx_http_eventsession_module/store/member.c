@@ -31,11 +31,8 @@
 /* an EVENT with an id of ours, up to its timestamp */
 #define EVS_MEMBER_PLAIN        (1 + EVS_MEMBER_ID_LEN + 1)
 
-/* digits that always fit a uint64_t */
-#define EVS_MEMBER_DIGITS       19
-
 /* a coded timestamp written out: an integer, a point and a fraction */
-#define EVS_MEMBER_NUMBER_MAX   (NGX_INT64_LEN + 1 + EVS_MEMBER_DIGITS)
+#define EVS_MEMBER_NUMBER_MAX   (NGX_INT64_LEN + 1 + EVS_NUMBER_DIGITS)
 
 #define EVS_MEMBER_BIAS         (1ULL << 63)
 
@@ -183,31 +180,32 @@ evs_member_write_timestamp(u_char *p, const ngx_str_t *text, u_char flags)
     uint64_t    digits;
     ngx_uint_t  behind, bytes;
 
-    if (!evs_member_decimal(text, &digits, &behind)) {
-        *p++ = EVS_MEMBER_TS_TEXT | flags;
-        p = evs_varint_write(p, text->len);
-
-        return ngx_cpymem(p, text->data, text->len);
-    }
-
-    bytes = evs_member_bytes(digits);
-
-    if (behind == 0) {
+    if (evs_number_read(text->data, text->len, &digits) == NGX_OK) {
+        bytes = evs_member_bytes(digits);
         *p++ = (u_char) (EVS_MEMBER_TS_INTEGER + bytes) | flags;
 
-    } else {
-        *p++ = (u_char) (EVS_MEMBER_TS_DECIMAL + bytes) | flags;
-        *p++ = (u_char) behind;
+        return evs_member_write_integer(p, digits, bytes);
     }
 
-    return evs_member_write_integer(p, digits, bytes);
+    if (evs_member_decimal(text, &digits, &behind)) {
+        bytes = evs_member_bytes(digits);
+        *p++ = (u_char) (EVS_MEMBER_TS_DECIMAL + bytes) | flags;
+        *p++ = (u_char) behind;
+
+        return evs_member_write_integer(p, digits, bytes);
+    }
+
+    *p++ = EVS_MEMBER_TS_TEXT | flags;
+    p = evs_varint_write(p, text->len);
+
+    return ngx_cpymem(p, text->data, text->len);
 }
 
 
 /*
- * Whether the text is digits with at most one point among them, few enough to
- * be written back from an integer: then all its digits, and how many of them
- * are behind the point.  JSON knows no leading zero, so that is exact.
+ * Whether the text is digits with one point among them, few enough to be
+ * written back from an integer: then all its digits, and how many of them are
+ * behind the point.  JSON knows no leading zero, so that is exact.
  */
 
 static ngx_uint_t
@@ -216,7 +214,7 @@ evs_member_decimal(const ngx_str_t *text, uint64_t *digits, ngx_uint_t *behind)
     u_char    *p, *last, *point;
     uint64_t   n;
 
-    if (text->len > EVS_MEMBER_DIGITS + 1) {
+    if (text->len > EVS_NUMBER_DIGITS + 1) {
         return 0;
     }
 
@@ -237,12 +235,12 @@ evs_member_decimal(const ngx_str_t *text, uint64_t *digits, ngx_uint_t *behind)
         }
     }
 
-    if (text->len - (point != NULL) > EVS_MEMBER_DIGITS) {
+    if (point == NULL) {
         return 0;
     }
 
     *digits = n;
-    *behind = point ? (ngx_uint_t) (last - point - 1) : 0;
+    *behind = (ngx_uint_t) (last - point - 1);
 
     return 1;
 }
@@ -445,7 +443,7 @@ evs_member_read_timestamp(evs_member_t *member, u_char *p, u_char *last)
 
         /* the digits behind the point */
 
-        if (bytes > 8 || p == last || *p == 0 || *p > EVS_MEMBER_DIGITS) {
+        if (bytes > 8 || p == last || *p == 0 || *p > EVS_NUMBER_DIGITS) {
             return NULL;
         }
 
@@ -593,7 +591,7 @@ evs_member_timestamp(u_char *p, const evs_member_t *member)
 static u_char *
 evs_member_decimal_text(u_char *p, const evs_member_t *member)
 {
-    u_char      fraction[EVS_MEMBER_DIGITS], *last;
+    u_char      fraction[EVS_NUMBER_DIGITS], *last;
     uint64_t    n;
     ngx_uint_t  behind, i;
 

@@ -88,13 +88,17 @@ evs_zadd_entry(u_char *p, const evs_entry_t *entry, evs_id_t *id,
 }
 
 
+/* It is written once, too: nearly all have 10 digits or more. */
+
 static u_char *
 evs_zadd_score(u_char *p, int64_t us)
 {
-    u_char     score[1 + NGX_INT64_LEN], *last;
+    size_t     len;
+    u_char    *start, *last;
     uint64_t   n;
 
-    last = score;
+    start = p + sizeof("$nn\r\n") - 1;
+    last = start;
     n = (uint64_t) us;
 
     if (us < 0) {
@@ -103,8 +107,27 @@ evs_zadd_score(u_char *p, int64_t us)
     }
 
     last = evs_number_write(last, n);
+    len = (size_t) (last - start);
 
-    return evs_resp_arg(p, score, (size_t) (last - score));
+    *p++ = '$';
+
+    if (len < 10) {
+        *p++ = (u_char) ('0' + len);
+        ngx_memmove(p + 2, start, len);
+        last--;
+
+    } else {
+        *p++ = (u_char) ('0' + len / 10);
+        *p++ = (u_char) ('0' + len % 10);
+    }
+
+    *p++ = CR;
+    *p++ = LF;
+
+    *last++ = CR;
+    *last++ = LF;
+
+    return last;
 }
 
 

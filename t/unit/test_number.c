@@ -1,9 +1,9 @@
 
 /*
- * Integers as text, and short copies: each length, the edges of each, and what
- * lies behind them.  Known to fail by: digits made eight or two at a time that
- * lose a zero, and bytes written behind the end, where a caller has put what
- * follows already.
+ * Integers as text and back, and short copies: each length, the edges of each,
+ * and what lies behind them.  Known to fail by: digits made eight or two at a
+ * time that lose a zero, bytes written behind the end, where a caller has put
+ * what follows already, and a byte beside the digits that is taken for one.
  */
 
 
@@ -22,8 +22,9 @@
 static void
 number_check(uint64_t n)
 {
-    u_char  got[32], want[32];
-    size_t  len;
+    u_char    got[32], want[32];
+    size_t    len;
+    uint64_t  value;
 
     len = (size_t) snprintf((char *) want, sizeof(want), "%llu",
                             (unsigned long long) n);
@@ -36,6 +37,16 @@ number_check(uint64_t n)
     {
         fail_msg("%.*s was written as %.*s", (int) len, (char *) want, 32,
                  (char *) got);
+    }
+
+    value = ~n;
+
+    if (evs_number_read(got, len, &value)
+        != ((len > EVS_NUMBER_DIGITS) ? NGX_DECLINED : NGX_OK)
+        || (len <= EVS_NUMBER_DIGITS && value != n))
+    {
+        fail_msg("%.*s was read as %llu", (int) len, (char *) want,
+                 (unsigned long long) value);
     }
 }
 
@@ -98,6 +109,44 @@ test_random(void **state)
 }
 
 
+/* Each byte in each place of a text of each length, which ends its memory. */
+
+static void
+test_bytes(void **state)
+{
+    u_char      *text;
+    size_t       len, i;
+    uint64_t     value;
+    ngx_int_t    rc;
+    ngx_uint_t   c;
+
+    assert_int_equal(evs_number_read((u_char *) "", 0, &value), NGX_DECLINED);
+
+    for (len = 1; len <= EVS_NUMBER_DIGITS + 2; len++) {
+        text = malloc(len);
+        memset(text, '7', len);
+
+        for (i = 0; i < len; i++) {
+            for (c = 0; c < 256; c++) {
+                text[i] = (u_char) c;
+                rc = evs_number_read(text, len, &value);
+
+                if ((rc == NGX_OK)
+                    != (c >= '0' && c <= '9' && len <= EVS_NUMBER_DIGITS))
+                {
+                    fail_msg("byte %lu at %zu of %zu", (unsigned long) c, i,
+                             len);
+                }
+            }
+
+            text[i] = '7';
+        }
+
+        free(text);
+    }
+}
+
+
 /* From memory that ends with it: the sanitizer sees what reads beyond. */
 
 static void
@@ -132,6 +181,7 @@ main(void)
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_copy)
     };
 
