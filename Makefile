@@ -9,7 +9,10 @@
 #   make unit      unit tests and fuzz corpora alone
 #   make fuzz      clang's fuzzer on each parser, FUZZ_TIME=60 seconds each
 #   make lint      warnings, cppcheck, include directions, style
-#   make bench     the benchmark
+#   make bench     the module beside Go, Node, nginx with Lua, nchan and bare C;
+#                  SERVERS= WORKLOADS= ROUNDS=3 WORKERS=1, KEEP=1 for the
+#                  committed results and README: see bench/compare
+#   make bench-units  nanoseconds of the pure rooms
 #   make bench-feed   the fan-out of the feed, beside nchan's
 #                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make bench-track  POST of events, beside nginx with Lua
@@ -28,8 +31,9 @@
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench bench-feed bench-track bench-log lint clean build \
-    unit unit-built fuzz deb deb-test docker-test deps nginx FORCE
+.PHONY: run test bench bench-units bench-feed bench-track \
+    bench-log lint clean build unit unit-built fuzz deb deb-test docker-test \
+    deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -128,7 +132,8 @@ $(DEB_SRC):
 # what the scripts are told
 
 ENV = EVS_NGINX='$(NGINX_BIN)' EVS_MODULE='$(MODULE)' \
-    EVS_UNIT='$(DIR)/unit' EVS_ECHO='$(call on,$(ECHO))' \
+    EVS_UNIT='$(DIR)/unit' EVS_BENCH='$(DIR)/bench' \
+    EVS_ECHO='$(call on,$(ECHO))' \
     EVS_SANITIZE='$(call on,$(SANITIZE))' \
     EVS_VALGRIND='$(call on,$(VALGRIND))' JOBS='$(JOBS)'
 
@@ -216,7 +221,7 @@ TESTS = $(if $(T),$(patsubst t/unit/%.c,$(DIR)/unit/%,$(T)),$(UNITS) \
 
 test:
 	@tools/deps test $(if $(call on,$(VALGRIND)),valgrind)
-	@+$(MAKE) -s --no-print-directory $(MODULE) nginx unit-built
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx unit-built $(WS_LOAD)
 	@+$(MAKE) -s --no-print-directory ECHO=1 build > /dev/null
 	@$(ENV) tools/test $(TESTS)
 
@@ -226,12 +231,28 @@ lint:
 	@+$(MAKE) -s --no-print-directory $(DIR)/objs/configured
 	@tools/lint $(DIR) $(SRC)
 
-# what the pure rooms cost, optimised as the module is
+# Twenty minutes, in which the machine should have nothing else to do.  Ten
+# thousand WebSockets are as many open files.
 
-BENCHES = $(patsubst bench/%.c,$(DIR)/bench/%,$(filter-out \
-    bench/feed_client.c,$(wildcard bench/*.c)))
+WS_LOAD = $(DIR)/bench/ws_load
+
+export SERVERS WORKLOADS ROUNDS WORKERS KEEP SCALE NGINX_SRC
 
 bench:
+	@tools/deps bench-compare
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx $(WS_LOAD)
+	@tools/bench-peers $(or $(SERVERS),go lua node nchan null yyjson)
+	@ulimit -n $$(ulimit -Hn) && $(ENV) bench/compare
+
+$(WS_LOAD): bench/ws_load.c
+	@mkdir -p $(@D)
+	@gcc -O3 -std=gnu99 -o $@ $<
+
+# what the pure rooms cost, optimised as the module is
+
+BENCHES = $(patsubst %,$(DIR)/bench/%,filter frame member scan)
+
+bench-units:
 	@tools/deps run
 	@+$(MAKE) -s --no-print-directory $(BENCHES)
 	@for bench in $(BENCHES); do $$bench || exit 1; done

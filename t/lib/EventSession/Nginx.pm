@@ -13,6 +13,7 @@ package EventSession::Nginx;
 #         locations     => '...',        # instead of conf/eventsession.conf
 #         log_level     => 'info',
 #         echo          => 1,            # the module of ECHO=1 builds
+#         without       => 1,            # the module is not loaded
 #         connections   => 1024);
 #
 #     my ($fine, $text) = $nginx->conf_test;    # nginx -t
@@ -115,6 +116,8 @@ sub conf {
 
     croak "no $load: `make build ECHO=1` builds it" if !-f $load;
 
+    my $loaded = $o{without} ? '' : "load_module $load;";
+
     my $locations = $o{locations} // "include $root/conf/eventsession.conf;"
         . ($ENV{EVS_ECHO} ? "include $root/conf/echo.conf;" : '');
 
@@ -125,7 +128,7 @@ $user
 worker_processes $o{workers};
 pid nginx.pid;
 error_log error.log $o{log_level};
-load_module $load;
+$loaded
 $o{main}
 
 events {
