@@ -13,6 +13,8 @@
 #                  SERVERS= WORKLOADS= ROUNDS=3 WORKERS=1, KEEP=1 for the
 #                  committed results and README: see bench/compare
 #   make bench-units  nanoseconds of the pure rooms
+#   make bench-instructions  instructions of an event, and their drift; KEEP=1
+#                  adds this commit to bench/instructions.tsv
 #   make bench-feed   the fan-out of the feed, beside nchan's
 #                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make bench-track  POST of events, beside nginx with Lua
@@ -31,7 +33,7 @@
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench bench-units bench-feed bench-track \
+.PHONY: run test bench bench-units bench-instructions bench-feed bench-track \
     bench-log lint clean build unit unit-built fuzz deb deb-test docker-test \
     deps nginx FORCE
 
@@ -261,6 +263,14 @@ $(DIR)/bench/%: bench/%.c $(PURE) $(SOURCES) $(DIR)/objs/configured
 	@mkdir -p $(@D)
 	@gcc -O2 -std=gnu99 -I$(ROOM) -It/unit $(NGINX_INCS) -o $@ $< $(PURE) \
 	    $(PURE_LIBS)
+
+# the same on a machine that has other things to do
+
+bench-instructions:
+	@tools/deps bench-instructions
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx $(WS_LOAD) \
+	    $(DIR)/bench/work
+	@$(ENV) bench/instructions $(DIR)/bench/work $(WS_LOAD)
 
 # a few minutes, in which the machine should have nothing else to do
 
