@@ -91,10 +91,7 @@ ngx_http_eventsession_hub(const evs_store_conf_t *conf)
         hub = ngx_queue_data(q, ngx_http_eventsession_hub_t, queue);
 
         if (hub->conf->redis == conf->redis
-            && hub->conf->prefix.len == conf->prefix.len
-            && ngx_memcmp(hub->conf->prefix.data, conf->prefix.data,
-                          conf->prefix.len)
-               == 0)
+            && evs_store_same_prefix(hub->conf, conf))
         {
             return hub;
         }

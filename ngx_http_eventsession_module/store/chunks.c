@@ -12,18 +12,17 @@
 #include <ngx_core.h>
 
 #include "store/chunks.h"
+#include "store/keyspace.h"
 
 
 struct evs_chunks_s {
-    evs_chunks_t            *next;
-    evs_redis_node_t        *node;
-    const evs_store_conf_t  *conf;
-    ngx_queue_t              waiters;
-    ngx_uint_t               shard;      /* of the reply that comes in */
-    unsigned                 known:1;
-    unsigned                 asking:1;
-    uint64_t                 current[EVS_CHUNKS_SHARDS];
-    ngx_uint_t               sent[EVS_CHUNKS_SHARDS];  /* to the current one */
+    evs_keyspace_t    keyspace;
+    ngx_queue_t       waiters;
+    ngx_uint_t        shard;      /* of the reply that comes in */
+    unsigned          known:1;
+    unsigned          asking:1;
+    uint64_t          current[EVS_CHUNKS_SHARDS];
+    ngx_uint_t        sent[EVS_CHUNKS_SHARDS];      /* to the current one */
 };
 
 
@@ -40,21 +39,19 @@ static const evs_redis_handlers_t  evs_chunks_handlers = {
 
 
 /* of this process */
-static evs_chunks_t  *evs_chunks_all;
+static evs_keyspace_t  *evs_chunks_all;
 
 
 evs_chunks_t *
 evs_chunks(const evs_store_conf_t *conf, evs_redis_node_t *node)
 {
-    evs_chunks_t  *chunks;
+    evs_chunks_t    *chunks;
+    evs_keyspace_t  *keyspace;
 
-    for (chunks = evs_chunks_all; chunks; chunks = chunks->next) {
+    keyspace = evs_keyspace_find(evs_chunks_all, conf, node);
 
-        if (chunks->node == node
-            && evs_store_same_prefix(chunks->conf, conf))
-        {
-            return chunks;
-        }
+    if (keyspace != NULL) {
+        return evs_keyspace_data(keyspace, evs_chunks_t, keyspace);
     }
 
     chunks = ngx_calloc(sizeof(evs_chunks_t), ngx_cycle->log);
@@ -62,14 +59,11 @@ evs_chunks(const evs_store_conf_t *conf, evs_redis_node_t *node)
         return NULL;
     }
 
-    chunks->node = node;
-    chunks->conf = conf;
     chunks->shard = EVS_CHUNKS_SHARDS;
 
     ngx_queue_init(&chunks->waiters);
 
-    chunks->next = evs_chunks_all;
-    evs_chunks_all = chunks;
+    evs_keyspace_add(&evs_chunks_all, &chunks->keyspace, conf, node);
 
     return chunks;
 }
@@ -85,9 +79,9 @@ evs_chunks_ask(evs_chunks_t *chunks, evs_chunks_waiter_t *waiter)
     }
 
     if (!chunks->asking) {
-        last = evs_chunks_index_key(key, chunks->conf);
+        last = evs_chunks_index_key(key, chunks->keyspace.conf);
 
-        p = evs_redis_reserve(chunks->node, EVS_STORE_KEY_MAX + 128);
+        p = evs_redis_reserve(chunks->keyspace.node, EVS_STORE_KEY_MAX + 128);
         if (p == NULL) {
             return NGX_ERROR;
         }
@@ -99,7 +93,8 @@ evs_chunks_ask(evs_chunks_t *chunks, evs_chunks_waiter_t *waiter)
         p = evs_resp_arg(p, (u_char *) "-1", 2);
         p = evs_resp_arg(p, (u_char *) "WITHSCORES", 10);
 
-        if (evs_redis_commit(chunks->node, p, 1, chunks->conf->timeout,
+        if (evs_redis_commit(chunks->keyspace.node, p, 1,
+                             chunks->keyspace.conf->timeout,
                              &evs_chunks_handlers, chunks)
             == NULL)
         {
@@ -257,12 +252,9 @@ evs_chunks_index_key(u_char *p, const evs_store_conf_t *conf)
 void
 evs_chunks_exit(void)
 {
-    evs_chunks_t  *chunks;
+    evs_keyspace_t  *keyspace;
 
-    while (evs_chunks_all != NULL) {
-        chunks = evs_chunks_all;
-        evs_chunks_all = chunks->next;
-
-        ngx_free(chunks);
+    while ((keyspace = evs_keyspace_take(&evs_chunks_all)) != NULL) {
+        ngx_free(evs_keyspace_data(keyspace, evs_chunks_t, keyspace));
     }
 }

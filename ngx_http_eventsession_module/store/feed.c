@@ -23,6 +23,7 @@
 
 #include "store/feed.h"
 #include "store/feed_entry.h"
+#include "store/keyspace.h"
 
 
 #define EVS_FEED_BATCH         EVS_REDIS_FLUSH     /* bytes: it is full */
@@ -66,10 +67,8 @@ typedef struct {
 
 
 struct evs_feed_s {
-    evs_feed_t            *next;
-    evs_redis_node_t      *node;      /* NULL: the process ends */
-    const evs_store_conf_t  *conf;
-    size_t                 prefix_len;
+    evs_keyspace_t         keyspace;  /* no node: the process ends; the conf
+                                         is whose that wrote last */
     size_t                 key_len;
     u_char                 key[EVS_STORE_KEY_MAX];
     u_char                 writer[EVS_FEED_WRITER_LEN];
@@ -132,22 +131,18 @@ static const evs_redis_handlers_t  evs_feed_lookup_handlers = {
 
 
 /* of this process */
-static evs_feed_t  *evs_feeds;
+static evs_keyspace_t  *evs_feeds;
 
 
 evs_feed_t *
 evs_feed(const evs_store_conf_t *conf, evs_redis_node_t *node)
 {
-    evs_feed_t  *feed;
+    evs_keyspace_t  *keyspace;
 
-    for (feed = evs_feeds; feed; feed = feed->next) {
+    keyspace = evs_keyspace_find(evs_feeds, conf, node);
 
-        if (feed->node == node
-            && feed->prefix_len == conf->prefix.len
-            && ngx_memcmp(feed->key, conf->prefix.data, conf->prefix.len) == 0)
-        {
-            return feed;
-        }
+    if (keyspace != NULL) {
+        return evs_keyspace_data(keyspace, evs_feed_t, keyspace);
     }
 
     return evs_feed_create(conf, node);
@@ -171,9 +166,6 @@ evs_feed_create(const evs_store_conf_t *conf, evs_redis_node_t *node)
         return NULL;
     }
 
-    feed->node = node;
-    feed->conf = conf;
-    feed->prefix_len = conf->prefix.len;
     feed->key_len = (size_t) (evs_store_feed_key(feed->key, conf) - feed->key);
 
     ngx_queue_init(&feed->sent);
@@ -185,8 +177,7 @@ evs_feed_create(const evs_store_conf_t *conf, evs_redis_node_t *node)
     feed->turn.data = feed;
     feed->turn.log = ngx_cycle->log;
 
-    feed->next = evs_feeds;
-    evs_feeds = feed;
+    evs_keyspace_add(&evs_feeds, &feed->keyspace, conf, node);
 
     return feed;
 }
@@ -212,7 +203,7 @@ evs_feed_reserve(evs_feed_t *feed, const evs_store_conf_t *conf,
         }
     }
 
-    feed->conf = conf;
+    feed->keyspace.conf = conf;
 
     if (feed->open == NULL) {
         feed->open = evs_feed_batch_get(feed, size);
@@ -379,11 +370,11 @@ evs_feed_close(evs_feed_t *feed)
     feed->open = NULL;
     feed->number = batch->number;
 
-    batch->deadline = ngx_current_msec + feed->conf->timeout;
+    batch->deadline = ngx_current_msec + feed->keyspace.conf->timeout;
     batch->load = sizeof(evs_feed_batch_t)
                   + (size_t) (batch->end - batch->start);
 
-    evs_redis_load(feed->node, batch->load);
+    evs_redis_load(feed->keyspace.node, batch->load);
 
     if (!ngx_queue_empty(&feed->lost)) {
         ngx_queue_insert_tail(&feed->held, &batch->queue);
@@ -413,12 +404,12 @@ evs_feed_send(evs_feed_batch_t *batch)
            + EVS_FEED_ID_MAX + sizeof("*8\r\n" "XADD" "MAXLEN" "~" "*" "m")
            + 8 * EVS_RESP_ARG_MAX;
 
-    p = evs_redis_reserve(feed->node, size);
+    p = evs_redis_reserve(feed->keyspace.node, size);
 
     if (p != NULL) {
         p = evs_feed_write(p, batch);
 
-        batch->cmd = evs_redis_commit_once(feed->node, p, 1,
+        batch->cmd = evs_redis_commit_once(feed->keyspace.node, p, 1,
                                            (ngx_msec_t) ngx_max(left, 1),
                                            &evs_feed_handlers, batch);
     }
@@ -448,7 +439,7 @@ evs_feed_write(u_char *p, evs_feed_batch_t *batch)
         p = evs_resp_arg(p, feed->cut.data, feed->cut.len);
 
     } else {
-        last = ngx_sprintf(count, "%ui", feed->conf->feed_history);
+        last = ngx_sprintf(count, "%ui", feed->keyspace.conf->feed_history);
         p = evs_resp_arg(p, (u_char *) "MAXLEN", sizeof("MAXLEN") - 1);
         p = evs_resp_arg(p, (u_char *) "~", 1);
         p = evs_resp_arg(p, count, (size_t) (last - count));
@@ -510,8 +501,8 @@ evs_feed_finish(evs_feed_batch_t *batch, const char *failure)
 
     ngx_queue_remove(&batch->queue);
 
-    if (feed->node) {
-        evs_redis_unload(feed->node, batch->load);
+    if (feed->keyspace.node) {
+        evs_redis_unload(feed->keyspace.node, batch->load);
     }
 
     if (failure == NULL) {
@@ -553,7 +544,7 @@ evs_feed_lookup(evs_feed_t *feed)
     size = feed->key_len + sizeof(from) + 6 * EVS_RESP_ARG_MAX
            + sizeof("*6\r\n" "XRANGE" "+" "COUNT" EVS_FEED_LOOKUP);
 
-    p = evs_redis_reserve(feed->node, size);
+    p = evs_redis_reserve(feed->keyspace.node, size);
 
     if (p != NULL) {
         from[0] = '(';
@@ -569,7 +560,7 @@ evs_feed_lookup(evs_feed_t *feed)
         p = evs_resp_arg(p, (u_char *) EVS_FEED_LOOKUP,
                          sizeof(EVS_FEED_LOOKUP) - 1);
 
-        feed->lookup = evs_redis_commit(feed->node, p, 1,
+        feed->lookup = evs_redis_commit(feed->keyspace.node, p, 1,
                                         (ngx_msec_t) ngx_max(left, 1),
                                         &evs_feed_lookup_handlers, feed);
     }
@@ -761,7 +752,7 @@ evs_feed_trim(evs_feed_t *feed, const evs_feed_batch_t *batch)
     ngx_uint_t        i, n, history;
     evs_feed_mark_t  *mark;
 
-    history = feed->conf->feed_history;
+    history = feed->keyspace.conf->feed_history;
 
     feed->top = batch->id;
     feed->events += batch->events;
@@ -797,16 +788,16 @@ evs_feed_trim(evs_feed_t *feed, const evs_feed_batch_t *batch)
 void
 evs_feed_exit(void)
 {
-    ngx_queue_t  *q;
-    evs_feed_t   *feed;
+    ngx_queue_t     *q;
+    evs_feed_t      *feed;
+    evs_keyspace_t  *keyspace;
 
     static const char  *failure = "the server is shutting down";
 
-    while (evs_feeds) {
-        feed = evs_feeds;
-        evs_feeds = feed->next;
+    while ((keyspace = evs_keyspace_take(&evs_feeds)) != NULL) {
+        feed = evs_keyspace_data(keyspace, evs_feed_t, keyspace);
 
-        feed->node = NULL;
+        feed->keyspace.node = NULL;
 
         if (feed->open) {
             ngx_queue_insert_tail(&feed->held, &feed->open->queue);

@@ -24,6 +24,7 @@
 #include <ngx_event.h>
 
 #include "event/number.h"
+#include "store/keyspace.h"
 #include "store/log_drop.h"
 #include "store/log_key.h"
 #include "store/record.h"
@@ -56,11 +57,8 @@ typedef struct {
     u_char                    score[EVS_LOG_DROP_SCORE_MAX];
 } evs_log_drop_page_t;
 
-/* the log that a prefix names, on a node */
 struct evs_log_drop_s {
-    evs_log_drop_t           *next;
-    evs_redis_node_t         *node;
-    const evs_store_conf_t   *conf;
+    evs_keyspace_t            keyspace; /* the conf is whose that came last */
     int64_t                   before;   /* days before this one go */
     int64_t                   done;     /* ... are gone */
     time_t                    again;    /* not before, after a failure */
@@ -131,7 +129,7 @@ static const evs_redis_handlers_t  evs_log_drop_finish_handlers = {
 
 
 /* of this process */
-static evs_log_drop_t  *evs_log_drops;
+static evs_keyspace_t  *evs_log_drops;
 
 
 void
@@ -154,7 +152,7 @@ evs_log_drop(const evs_store_conf_t *conf, evs_redis_node_t *node, int64_t us)
         return;
     }
 
-    drop->conf = conf;
+    drop->keyspace.conf = conf;
     drop->before = before;
 
     if (evs_log_drop_begin(drop) != NGX_OK) {
@@ -167,11 +165,12 @@ static evs_log_drop_t *
 evs_log_drop_get(const evs_store_conf_t *conf, evs_redis_node_t *node)
 {
     evs_log_drop_t  *drop;
+    evs_keyspace_t  *keyspace;
 
-    for (drop = evs_log_drops; drop != NULL; drop = drop->next) {
-        if (drop->node == node && evs_store_same_prefix(drop->conf, conf)) {
-            return drop;
-        }
+    keyspace = evs_keyspace_find(evs_log_drops, conf, node);
+
+    if (keyspace != NULL) {
+        return evs_keyspace_data(keyspace, evs_log_drop_t, keyspace);
     }
 
     drop = ngx_calloc(sizeof(evs_log_drop_t), ngx_cycle->log);
@@ -179,10 +178,7 @@ evs_log_drop_get(const evs_store_conf_t *conf, evs_redis_node_t *node)
         return NULL;
     }
 
-    drop->node = node;
-    drop->conf = conf;
-    drop->next = evs_log_drops;
-    evs_log_drops = drop;
+    evs_keyspace_add(&evs_log_drops, &drop->keyspace, conf, node);
 
     return drop;
 }
@@ -236,7 +232,7 @@ evs_log_drop_days(evs_log_drop_t *drop)
 {
     u_char  *p, *last, buf[EVS_LOG_KEY_MAX];
 
-    p = evs_redis_reserve(drop->node, EVS_LOG_DROP_COMMAND_MAX);
+    p = evs_redis_reserve(drop->keyspace.node, EVS_LOG_DROP_COMMAND_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -244,7 +240,7 @@ evs_log_drop_days(evs_log_drop_t *drop)
     drop->len = 0;
     drop->skip = 0;
 
-    last = evs_log_days_key(buf, drop->conf);
+    last = evs_log_days_key(buf, drop->keyspace.conf);
 
     p = evs_resp_argc(p, 7);
     p = evs_log_drop_arg(p, "ZRANGEBYSCORE");
@@ -311,14 +307,14 @@ evs_log_drop_page(evs_log_drop_t *drop)
 {
     u_char  *p, *last, buf[EVS_LOG_KEY_MAX];
 
-    p = evs_redis_reserve(drop->node, EVS_LOG_DROP_COMMAND_MAX);
+    p = evs_redis_reserve(drop->keyspace.node, EVS_LOG_DROP_COMMAND_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     evs_log_drop_reset(&drop->page);
 
-    last = evs_log_day_key(buf, drop->conf, drop->day);
+    last = evs_log_day_key(buf, drop->keyspace.conf, drop->day);
 
     p = evs_resp_argc(p, 8);
     p = evs_log_drop_arg(p, "ZRANGEBYSCORE");
@@ -397,7 +393,8 @@ evs_log_drop_member(evs_log_drop_t *drop, const ngx_str_t *member)
     values[EVS_LOG_COMPONENT] = &record.component;
 
     for (i = EVS_LOG_EMAIL; i < EVS_LOG_INDEXES; i++) {
-        last = evs_log_index_key(key, drop->conf, drop->day, i, values[i]);
+        last = evs_log_index_key(key, drop->keyspace.conf, drop->day, i,
+                                 values[i]);
         page->last = evs_resp_arg(page->last, key, (size_t) (last - key));
         page->nkeys++;
     }
@@ -449,7 +446,7 @@ evs_log_drop_records(evs_log_drop_t *drop)
     page = &drop->page;
     records = page->elements / 2;
 
-    p = evs_redis_reserve(drop->node, 2 * EVS_LOG_DROP_COMMAND_MAX
+    p = evs_redis_reserve(drop->keyspace.node, 2 * EVS_LOG_DROP_COMMAND_MAX
                                       + (size_t) (page->last - page->keys));
     if (p == NULL) {
         return NGX_ERROR;
@@ -495,7 +492,7 @@ evs_log_drop_remove(u_char *p, evs_log_drop_t *drop, ngx_uint_t stay)
 
     drop->skip = 0;
 
-    last = evs_log_day_key(buf, drop->conf, drop->day);
+    last = evs_log_day_key(buf, drop->keyspace.conf, drop->day);
 
     p = evs_resp_argc(p, 4);
     p = evs_log_drop_arg(p, "ZREMRANGEBYSCORE");
@@ -539,12 +536,12 @@ evs_log_drop_finish(evs_log_drop_t *drop)
 {
     u_char  *p, *last, buf[EVS_LOG_KEY_MAX];
 
-    p = evs_redis_reserve(drop->node, EVS_LOG_DROP_COMMAND_MAX);
+    p = evs_redis_reserve(drop->keyspace.node, EVS_LOG_DROP_COMMAND_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    last = evs_log_days_key(buf, drop->conf);
+    last = evs_log_days_key(buf, drop->keyspace.conf);
 
     p = evs_resp_argc(p, 3);
     p = evs_log_drop_arg(p, "ZREM");
@@ -572,8 +569,8 @@ static ngx_int_t
 evs_log_drop_commit(evs_log_drop_t *drop, u_char *last, ngx_uint_t nreplies,
     const evs_redis_handlers_t *handlers)
 {
-    return (evs_redis_commit(drop->node, last, nreplies, drop->conf->timeout,
-                             handlers, drop)
+    return (evs_redis_commit(drop->keyspace.node, last, nreplies,
+                             drop->keyspace.conf->timeout, handlers, drop)
             == NULL)
            ? NGX_ERROR : NGX_OK;
 }
@@ -590,10 +587,10 @@ void
 evs_log_drop_exit(void)
 {
     evs_log_drop_t  *drop;
+    evs_keyspace_t  *keyspace;
 
-    while (evs_log_drops != NULL) {
-        drop = evs_log_drops;
-        evs_log_drops = drop->next;
+    while ((keyspace = evs_keyspace_take(&evs_log_drops)) != NULL) {
+        drop = evs_keyspace_data(keyspace, evs_log_drop_t, keyspace);
 
         evs_log_drop_end(drop, 1);
         ngx_free(drop);

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "store/keyspace.h"
 #include "store/pool.h"
 #include "store/zadd.h"
 
@@ -57,17 +58,15 @@ typedef struct {
 
 
 struct evs_pool_s {
-    evs_pool_t             *next;
-    evs_pool_conf_t         conf;
-    const evs_store_conf_t *store;
-    evs_redis_node_t       *node;
-    evs_chunks_t           *chunks;
-    evs_workers_t          *registry;
-    ngx_queue_t             free;
-    ngx_uint_t              nfree;
-    ngx_event_t             idle;
-    evs_pool_worker_t      *workers;
-    evs_pool_shard_t        shards[];
+    evs_keyspace_t      keyspace;   /* others may have the same */
+    evs_pool_conf_t     conf;
+    evs_chunks_t       *chunks;
+    evs_workers_t      *registry;
+    ngx_queue_t         free;
+    ngx_uint_t          nfree;
+    ngx_event_t         idle;
+    evs_pool_worker_t  *workers;
+    evs_pool_shard_t    shards[];
 };
 
 
@@ -100,20 +99,23 @@ static const evs_redis_handlers_t  evs_pool_handlers = {
 
 
 /* of this process */
-static evs_pool_t  *evs_pools;
+static evs_keyspace_t  *evs_pools;
 
 
 evs_pool_t *
 evs_pool(const evs_pool_conf_t *conf, const evs_store_conf_t *store,
     evs_redis_node_t *node)
 {
-    evs_pool_t  *pool;
+    evs_pool_t      *pool;
+    evs_keyspace_t  *keyspace;
 
-    for (pool = evs_pools; pool; pool = pool->next) {
+    for (keyspace = evs_keyspace_find(evs_pools, store, node);
+         keyspace != NULL;
+         keyspace = evs_keyspace_find(keyspace->next, store, node))
+    {
+        pool = evs_keyspace_data(keyspace, evs_pool_t, keyspace);
 
-        if (pool->node == node
-            && evs_store_same_prefix(pool->store, store)
-            && pool->store->timeout == store->timeout
+        if (keyspace->conf->timeout == store->timeout
             && ngx_memcmp(&pool->conf, conf, sizeof(evs_pool_conf_t)) == 0)
         {
             return pool;
@@ -138,8 +140,6 @@ evs_pool_create(const evs_pool_conf_t *conf, const evs_store_conf_t *store,
     }
 
     pool->conf = *conf;
-    pool->store = store;
-    pool->node = node;
 
     ngx_queue_init(&pool->free);
 
@@ -155,8 +155,7 @@ evs_pool_create(const evs_pool_conf_t *conf, const evs_store_conf_t *store,
         return NULL;
     }
 
-    pool->next = evs_pools;
-    evs_pools = pool;
+    evs_keyspace_add(&evs_pools, &pool->keyspace, store, node);
 
     return pool;
 }
@@ -298,11 +297,11 @@ evs_pool_send(evs_pool_shard_t *shard)
     write->shard = shard;
     write->worker = &shard->workers[shard->turn];
 
-    p = evs_redis_reserve(pool->node, evs_pool_gather(write));
+    p = evs_redis_reserve(pool->keyspace.node, evs_pool_gather(write));
 
     if (p == NULL
-        || evs_redis_commit(pool->node, evs_pool_text(p, write),
-                            1 + write->counted, pool->store->timeout,
+        || evs_redis_commit(pool->keyspace.node, evs_pool_text(p, write),
+                            1 + write->counted, pool->keyspace.conf->timeout,
                             &evs_pool_handlers, write)
            == NULL)
     {
@@ -396,7 +395,7 @@ evs_pool_text(u_char *p, evs_pool_write_t *write)
     const evs_pool_event_t  *event;
 
     lot = write->first;
-    last = evs_chunks_key(key, write->shard->pool->store, lot->shard,
+    last = evs_chunks_key(key, write->shard->pool->keyspace.conf, lot->shard,
                           lot->chunk);
 
     p = evs_zadd_head(p, key, (size_t) (last - key), write->events);
@@ -632,12 +631,12 @@ evs_pool_idle(ngx_event_t *ev)
 void
 evs_pool_exit(void)
 {
-    ngx_uint_t   i;
-    evs_pool_t  *pool;
+    ngx_uint_t       i;
+    evs_pool_t      *pool;
+    evs_keyspace_t  *keyspace;
 
-    while (evs_pools != NULL) {
-        pool = evs_pools;
-        evs_pools = pool->next;
+    while ((keyspace = evs_keyspace_take(&evs_pools)) != NULL) {
+        pool = evs_keyspace_data(keyspace, evs_pool_t, keyspace);
 
         /* Redis is gone: nothing is under way, but something may linger */
 

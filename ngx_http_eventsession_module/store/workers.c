@@ -19,6 +19,7 @@
 
 #include <sys/random.h>
 
+#include "store/keyspace.h"
 #include "store/worker_record.h"
 #include "store/workers.h"
 #include "store/workers_watch.h"
@@ -47,10 +48,7 @@ struct evs_workers_record_s {
 
 
 struct evs_workers_s {
-    evs_workers_t         *next;
-    evs_redis_node_t      *node;
-    evs_store_conf_t       conf;
-    u_char                 prefix[EVS_STORE_PREFIX_MAX];
+    evs_keyspace_t         keyspace;
     evs_workers_watch_t    watch;
     uint64_t               sequence;
 
@@ -113,24 +111,18 @@ static const evs_redis_handlers_t  evs_workers_last_handlers = {
 
 
 /* of this process */
-static evs_workers_t  *evs_workers_all;
+static evs_keyspace_t  *evs_workers_all;
 
 
 evs_workers_t *
 evs_workers(const evs_store_conf_t *conf, evs_redis_node_t *node)
 {
-    evs_workers_t  *workers;
+    evs_keyspace_t  *keyspace;
 
-    for (workers = evs_workers_all; workers; workers = workers->next) {
+    keyspace = evs_keyspace_find(evs_workers_all, conf, node);
 
-        if (workers->node == node
-            && workers->conf.prefix.len == conf->prefix.len
-            && ngx_memcmp(workers->prefix, conf->prefix.data,
-                          conf->prefix.len)
-               == 0)
-        {
-            return workers;
-        }
+    if (keyspace != NULL) {
+        return evs_keyspace_data(keyspace, evs_workers_t, keyspace);
     }
 
     return evs_workers_create(conf, node);
@@ -155,11 +147,6 @@ evs_workers_create(const evs_store_conf_t *conf, evs_redis_node_t *node)
         return NULL;
     }
 
-    workers->node = node;
-    workers->conf = *conf;
-    workers->conf.prefix.data = workers->prefix;
-    ngx_memcpy(workers->prefix, conf->prefix.data, conf->prefix.len);
-
     ngx_queue_init(&workers->living);
     ngx_queue_init(&workers->dirty);
     ngx_queue_init(&workers->sent);
@@ -170,14 +157,13 @@ evs_workers_create(const evs_store_conf_t *conf, evs_redis_node_t *node)
     workers->turn.data = workers;
     workers->turn.log = ngx_cycle->log;
 
-    watch->conf = &workers->conf;
+    watch->conf = conf;
     watch->node = node;
     watch->lost = evs_workers_lost;
     watch->tick = evs_workers_tick;
     watch->data = workers;
 
-    workers->next = evs_workers_all;
-    evs_workers_all = workers;
+    evs_keyspace_add(&evs_workers_all, &workers->keyspace, conf, node);
 
     evs_workers_watch_begin(watch);
 
@@ -474,7 +460,7 @@ evs_workers_may_send(const evs_workers_t *workers)
         return 1;
     }
 
-    return evs_redis_down(workers->node) == NULL
+    return evs_redis_down(workers->keyspace.node) == NULL
            && (!workers->failed
                || (ngx_msec_int_t) (workers->retry_at - ngx_current_msec) <= 0);
 }
@@ -495,15 +481,16 @@ evs_workers_send(evs_workers_t *workers,
            + workers->ndirty * (2 * EVS_RESP_ARG_MAX + NGX_INT64_LEN
                                 + EVS_WORKER_RECORD_MAX);
 
-    p = evs_redis_reserve(workers->node, size);
+    p = evs_redis_reserve(workers->keyspace.node, size);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     p = evs_workers_write(p, workers);
 
-    workers->cmd = evs_redis_commit(workers->node, p, 1,
-                                    workers->conf.timeout, handlers, workers);
+    workers->cmd = evs_redis_commit(workers->keyspace.node, p, 1,
+                                    workers->keyspace.conf->timeout,
+                                    handlers, workers);
     if (workers->cmd == NULL) {
         return NGX_ERROR;
     }
@@ -533,7 +520,7 @@ evs_workers_write(u_char *p, const evs_workers_t *workers)
     ngx_queue_t           *q;
     evs_workers_record_t  *record;
 
-    last = evs_store_workers_key(key, &workers->conf);
+    last = evs_store_workers_key(key, workers->keyspace.conf);
 
     p = evs_resp_argc(p, 2 + 2 * workers->ndirty);
     p = evs_resp_arg(p, (u_char *) "HSET", 4);
@@ -658,7 +645,7 @@ evs_workers_failed(evs_workers_t *workers, ngx_msec_t retry)
     }
 
     workers->logged = 1;
-    down = evs_redis_down(workers->node);
+    down = evs_redis_down(workers->keyspace.node);
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "eventsession: the registry of workers can't be written%s%s",
@@ -729,9 +716,12 @@ evs_workers_tick(void *data)
 void
 evs_workers_exit(ngx_cycle_t *cycle)
 {
-    evs_workers_t  *workers;
+    evs_workers_t   *workers;
+    evs_keyspace_t  *keyspace;
 
-    for (workers = evs_workers_all; workers; workers = workers->next) {
+    for (keyspace = evs_workers_all; keyspace; keyspace = keyspace->next) {
+        workers = evs_keyspace_data(keyspace, evs_workers_t, keyspace);
+
         ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
                        "eventsession: registry of workers ends, %ui finished",
                        workers->nfinished);
@@ -778,10 +768,10 @@ evs_workers_end(evs_workers_t *workers)
     }
 
     if (!ngx_queue_empty(&workers->dirty)
-        && evs_redis_down(workers->node) == NULL
+        && evs_redis_down(workers->keyspace.node) == NULL
         && evs_workers_send(workers, &evs_workers_last_handlers) == NGX_OK)
     {
-        evs_redis_flush(workers->node);
+        evs_redis_flush(workers->keyspace.node);
     }
 
     evs_workers_tell(&workers->told);
@@ -801,13 +791,11 @@ evs_workers_last_done(void *data, const evs_redis_reply_t *reply)
 void
 evs_workers_free(void)
 {
-    evs_workers_t  *workers;
+    evs_keyspace_t  *keyspace;
 
-    while (evs_workers_all) {
-        workers = evs_workers_all;
-        evs_workers_all = workers->next;
-
-        evs_workers_destroy(workers);
+    while ((keyspace = evs_keyspace_take(&evs_workers_all)) != NULL) {
+        evs_workers_destroy(evs_keyspace_data(keyspace, evs_workers_t,
+                                              keyspace));
     }
 }
 
