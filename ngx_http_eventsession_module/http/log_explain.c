@@ -48,7 +48,7 @@ ngx_http_eventsession_log_explain(ngx_http_request_t *r,
                     &evs_log_access_names[plan->access]);
     p = ngx_http_eventsession_explain_fields(p, plan->branches, 1);
     p = ngx_http_eventsession_explain_time(p, read, &plan->time);
-    p = ngx_sprintf(p, ",\"days\":%ui", evs_log_read_days(read));
+    p = ngx_sprintf(p, ",\"days\":%ui", evs_log_walk_days(plan, &read->survey));
     p = ngx_http_eventsession_explain_number(p, "records", plan->records);
     p = ngx_http_eventsession_explain_number(p, "cost", plan->cost);
     p = ngx_cpymem(p, ",\"branches\":[", sizeof(",\"branches\":[") - 1);

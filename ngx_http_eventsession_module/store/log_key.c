@@ -1,6 +1,6 @@
 
 /*
- * Keys of the event log: see log_key.h.
+ * Keys of the event log, and its time: see log_key.h.
  */
 
 
@@ -12,6 +12,17 @@
 
 
 #define EVS_LOG_SHA1_LEN   20
+
+
+int64_t
+evs_log_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000000 + (int64_t) tp->msec * 1000;
+}
 
 
 u_char *

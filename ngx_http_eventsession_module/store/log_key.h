@@ -43,6 +43,9 @@ typedef enum {
 } evs_log_index_e;
 
 
+/* The time of this turn of the event loop, in µs. */
+int64_t evs_log_now(void);
+
 /* The day of a time in µs, which is not before the epoch. */
 #define evs_log_day(us)     ((us) / EVS_LOG_DAY_US)
 

@@ -7,7 +7,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "redis/redis.h"
 #include "store/log_page.h"
+#include "store/range.h"
 
 
 #define EVS_LOG_PAGE_MIN   ((size_t) 32 * 1024)
@@ -26,6 +28,28 @@ typedef struct {
 
 static void evs_log_page_cut(evs_log_page_t *page);
 static ngx_int_t evs_log_page_grow(evs_log_page_t *page, size_t size);
+
+
+/* ZRANGEBYSCORE <day> <from> <to> LIMIT <offset> <n> */
+
+u_char *
+evs_log_page_command(u_char *p, const evs_store_conf_t *conf,
+    const evs_log_time_t *time, uint64_t offset, ngx_uint_t n)
+{
+    u_char  *last, key[EVS_LOG_KEY_MAX];
+
+    last = evs_log_day_key(key, conf, evs_log_day(time->from));
+
+    p = evs_resp_argc(p, 7);
+    p = evs_resp_arg(p, (u_char *) "ZRANGEBYSCORE", 13);
+    p = evs_resp_arg(p, key, (size_t) (last - key));
+    p = evs_range_number(p, "", time->from);
+    p = evs_range_number(p, "", time->to);
+    p = evs_resp_arg(p, (u_char *) "LIMIT", 5);
+    p = evs_range_number(p, "", (int64_t) offset);
+
+    return evs_range_number(p, "", (int64_t) n);
+}
 
 
 void

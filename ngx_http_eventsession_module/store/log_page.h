@@ -1,7 +1,7 @@
 
 /*
- * Members of the event log as they came in, until each has had its turn: a
- * buffer that is filled by the replies of a command.
+ * Records of the event log as they came in, until each has had its turn: a
+ * buffer that is filled by the replies of commands, and what these are.
  */
 
 
@@ -11,6 +11,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+#include "store/log_plan.h"
+#include "store/store.h"
 
 
 /* bytes, but for what can't be less */
@@ -44,6 +47,15 @@ typedef struct {
     unsigned      failed:1;  /* no memory */
 } evs_log_page_t;
 
+
+/*
+ * The command for n of a day's records from offset on, of some time in it.
+ * Writes at most EVS_LOG_PAGE_COMMAND_MAX bytes, returns the end.
+ */
+#define EVS_LOG_PAGE_COMMAND_MAX  (EVS_LOG_KEY_MAX + 256)
+
+u_char *evs_log_page_command(u_char *p, const evs_store_conf_t *conf,
+    const evs_log_time_t *time, uint64_t offset, ngx_uint_t n);
 
 /* Empties it, for a command. */
 void evs_log_page_begin(evs_log_page_t *page, ngx_uint_t whole);

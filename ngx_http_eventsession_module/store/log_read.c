@@ -3,21 +3,17 @@
  * The read path of the event log: see log_read.h.
  *
  * First the days and the counts (store/log_survey.h), then the plan
- * (store/log_plan.h).  It divides time into spans, parts of a day in which all
- * is read in the same way:
+ * (store/log_plan.h).  It divides time into spans (store/log_walk.h), parts of
+ * a day in which all is read in the same way:
  *
  *     all records   ZRANGEBYSCORE <day> <from> <to> LIMIT <offset> <n>
- *     by indexes    the entries of the branches' sources, merged
- *                   (store/log_source.h), and their records:
- *                   ZRANGEBYSCORE <day> <us> <us> LIMIT 0 <ties>, ...
+ *     by indexes    the records that the merge of the indexes wants
+ *                   (store/log_merge.h); where that can't tell, all records
+ *                   instead
  *
- * The filter is applied to each record, whatever led to it.  Where an index
- * can't be made use of, having been overwritten by a stranger or having more
- * than a page of entries of one µs, the records are read there instead.
- *
- * A record is written behind its entries: an entry without one is of a record
- * that is being written, or of one that never was.  Those are taken out when
- * they are so old that no writer can still be at it.
+ * Records come into a page (store/log_page.h).  What is left to this file is
+ * the way of each from there to the reader: the filter is applied to it,
+ * whatever led to it, and who has it already does not get it again.
  */
 
 
@@ -27,6 +23,7 @@
 
 #include "redis/redis.h"
 #include "store/log_read.h"
+#include "store/log_sweep.h"
 #include "store/record.h"
 
 
@@ -41,9 +38,6 @@
 /* bytes of members that a page aims at; and of records, when it is given out */
 #define EVS_LOG_READ_BYTES   (256 * 1024)
 
-/* µs behind the time that a writer has */
-#define EVS_LOG_READ_SWEEP   3600000000LL
-
 
 static ngx_int_t evs_log_read_begin(void *data);
 static ngx_int_t evs_log_read_next(void *data);
@@ -52,23 +46,14 @@ static void evs_log_read_surveyed(void *data, const char *failure);
 static const char *evs_log_read_prepare(evs_log_read_t *read);
 static void evs_log_read_run(evs_log_read_t *read);
 static ngx_int_t evs_log_read_span(evs_log_read_t *read);
-static uint64_t evs_log_read_branches(const evs_log_read_t *read,
-    const evs_log_day_t *day);
-static ngx_uint_t evs_log_read_there(const evs_log_branch_t *branch,
-    const evs_log_day_t *day);
 static void evs_log_read_switch(evs_log_read_t *read, int64_t from,
     int64_t to);
+static void evs_log_read_begin_span(evs_log_read_t *read);
 static ngx_int_t evs_log_read_records(evs_log_read_t *read);
 static ngx_uint_t evs_log_read_page_size(const evs_log_read_t *read);
 static ngx_int_t evs_log_read_indexes(evs_log_read_t *read);
-static ngx_int_t evs_log_read_ask_sources(evs_log_read_t *read);
-static void evs_log_read_source(void *data, const char *failure);
-static ngx_int_t evs_log_read_merge(evs_log_read_t *read);
-static ngx_int_t evs_log_read_least(evs_log_read_t *read,
-    evs_log_entry_t *least, uint64_t *sources);
+static void evs_log_read_merged(void *data, const char *failure);
 static ngx_int_t evs_log_read_look_up(evs_log_read_t *read);
-static u_char *evs_log_read_command(u_char *p, const ngx_str_t *key,
-    const evs_log_time_t *time, uint64_t offset, ngx_uint_t n);
 static void evs_log_read_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_log_read_done(void *data, const evs_redis_reply_t *reply);
@@ -77,13 +62,7 @@ static ngx_int_t evs_log_read_record(evs_log_read_t *read,
     const ngx_str_t *member, ngx_uint_t nreply);
 static ngx_uint_t evs_log_read_seen(const evs_log_read_t *read,
     const evs_record_t *record);
-static void evs_log_read_found(evs_log_read_t *read, ngx_uint_t nreply,
-    const evs_record_t *record);
 static void evs_log_read_strange(evs_log_read_t *read);
-static void evs_log_read_looked_up(evs_log_read_t *read);
-static void evs_log_read_sweep(evs_log_read_t *read, ngx_uint_t n);
-static void evs_log_read_swept(void *data, const evs_redis_reply_t *reply);
-static int64_t evs_log_read_now(void);
 static void evs_log_read_later(ngx_event_t *ev);
 static void evs_log_read_fail(evs_log_read_t *read, const char *failure);
 
@@ -97,11 +76,6 @@ const evs_reader_t  evs_log_reader = {
 static const evs_redis_handlers_t  evs_log_read_handlers = {
     evs_log_read_element,
     evs_log_read_done
-};
-
-static const evs_redis_handlers_t  evs_log_read_sweep_handlers = {
-    NULL,
-    evs_log_read_swept
 };
 
 
@@ -128,7 +102,7 @@ evs_log_read_begin(void *data)
     plan->time.to = EVS_LOG_PLAN_MAX_US;
 
     if (read->conf->log_ttl != 0) {
-        oldest = evs_log_read_now() - (int64_t) read->conf->log_ttl * 1000000;
+        oldest = evs_log_now() - (int64_t) read->conf->log_ttl * 1000000;
         plan->time.from = ngx_max(plan->time.from, oldest);
     }
 
@@ -183,17 +157,23 @@ evs_log_read_surveyed(void *data, const char *failure)
 static const char *
 evs_log_read_prepare(evs_log_read_t *read)
 {
-    evs_log_branch_t  *branch;
-    evs_log_source_t  *source;
+    evs_log_merge_t  *merge;
+
+    evs_log_walk_begin(&read->walk, &read->plan, &read->survey);
+
+    merge = &read->merge;
+
+    merge->conf = read->conf;
+    merge->node = read->node;
+    merge->pool = read->pool;
+    merge->log = read->log;
+    merge->plan = &read->plan;
+    merge->ready = evs_log_read_merged;
+    merge->data = read;
 
     read->names = evs_json_names_create();
 
-    read->sources = ngx_pcalloc(read->pool, (read->plan.nbranches + 1)
-                                            * sizeof(evs_log_source_t));
-    read->wanted = ngx_palloc(read->pool, EVS_LOG_READ_BATCH
-                                          * sizeof(evs_log_wanted_t));
-
-    if (read->names == NULL || read->sources == NULL || read->wanted == NULL) {
+    if (read->names == NULL || evs_log_merge_init(merge) != NGX_OK) {
         return "no memory";
     }
 
@@ -203,25 +183,6 @@ evs_log_read_prepare(evs_log_read_t *read)
             return "no memory";
         }
     }
-
-    source = read->sources;
-
-    for (branch = read->plan.branches; branch != NULL; branch = branch->next) {
-        source->conf = read->conf;
-        source->node = read->node;
-        source->log = read->log;
-        source->branch = branch;
-        source->done = evs_log_read_source;
-        source->data = read;
-        source++;
-    }
-
-    read->us = read->plan.time.from;
-
-    /* a span that is at its end */
-
-    read->span.branches = 0;
-    read->span.records = 0;
 
     return NULL;
 }
@@ -244,8 +205,8 @@ evs_log_read_run(evs_log_read_t *read)
         }
 
         if (rc == NGX_OK) {
-            rc = read->span.records ? evs_log_read_records(read)
-                                    : evs_log_read_indexes(read);
+            rc = read->walk.span.records ? evs_log_read_records(read)
+                                         : evs_log_read_indexes(read);
         }
 
         if (rc == NGX_DONE) {
@@ -271,152 +232,42 @@ evs_log_read_run(evs_log_read_t *read)
 static ngx_int_t
 evs_log_read_span(evs_log_read_t *read)
 {
-    int64_t           from;
-    ngx_uint_t        i;
-    evs_log_day_t    *day;
-    evs_log_span_t   *span;
-
-    read->nwanted = 0;
-
-    span = &read->span;
-    day = read->survey.days.elts;
-
-    while (read->iday < read->survey.days.nelts && read->plan.nbranches != 0) {
-
-        from = day[read->iday].day * EVS_LOG_DAY_US;
-
-        if (read->us >= from + EVS_LOG_DAY_US) {
-            read->iday++;
-            continue;
-        }
-
-        read->us = ngx_max(read->us, from);
-
-        if (read->us > read->plan.time.to) {
-            break;
-        }
-
-        evs_log_plan_span(&read->plan, read->us, span);
-
-        span->time.to = ngx_min(span->time.to, read->plan.time.to);
-        read->us = span->time.to + 1;
-
-        if (span->records) {
-            evs_log_read_switch(read, span->time.from, span->time.to);
-            return NGX_OK;
-        }
-
-        span->branches &= evs_log_read_branches(read, &day[read->iday]);
-
-        if (span->branches == 0) {
-            continue;
-        }
-
-        for (i = 0; i < read->plan.nbranches; i++) {
-            if (span->branches & ((uint64_t) 1 << i)) {
-                evs_log_source_begin(&read->sources[i], &span->time);
-            }
-        }
-
-        return NGX_OK;
+    if (evs_log_walk_next(&read->walk) != NGX_OK) {
+        return NGX_DONE;
     }
 
-    return NGX_DONE;
+    evs_log_read_begin_span(read);
+
+    return NGX_OK;
 }
 
 
-/* The indexes that may have something on that day. */
-
-static uint64_t
-evs_log_read_branches(const evs_log_read_t *read, const evs_log_day_t *day)
-{
-    uint64_t           bit, branches;
-    evs_log_branch_t  *branch;
-
-    bit = 1;
-    branches = 0;
-
-    for (branch = read->plan.branches; branch != NULL; branch = branch->next) {
-
-        if (branch->index != NULL && evs_log_read_there(branch, day)) {
-            branches |= bit;
-        }
-
-        bit <<= 1;
-    }
-
-    return branches;
-}
-
-
-static ngx_uint_t
-evs_log_read_there(const evs_log_branch_t *branch, const evs_log_day_t *day)
-{
-    int64_t     from;
-    uint64_t    needed;
-    ngx_uint_t  i;
-
-    from = day->day * EVS_LOG_DAY_US;
-
-    if (branch->time.to < from || branch->time.from >= from + EVS_LOG_DAY_US) {
-        return 0;
-    }
-
-    if (branch->index == NULL) {
-        return 1;
-    }
-
-    needed = (uint64_t) 1 << branch->index->bit;
-
-    for (i = 0; i < branch->nchecks; i++) {
-        needed |= (uint64_t) 1 << branch->checks[i]->bit;
-    }
-
-    return (day->indexes & needed) == needed;
-}
-
-
-ngx_uint_t
-evs_log_read_days(const evs_log_read_t *read)
-{
-    ngx_uint_t         i, n;
-    evs_log_day_t     *day;
-    evs_log_branch_t  *branch;
-
-    n = 0;
-    day = read->survey.days.elts;
-
-    for (i = 0; i < read->survey.days.nelts; i++) {
-
-        for (branch = read->plan.branches; branch; branch = branch->next) {
-
-            if (evs_log_read_there(branch, &day[i])) {
-                n++;
-                break;
-            }
-        }
-    }
-
-    return n;
-}
-
-
-/* All records from here to there, then whatever follows. */
+/* Instead of what the span has, all records from here to there. */
 
 static void
 evs_log_read_switch(evs_log_read_t *read, int64_t from, int64_t to)
 {
-    read->span.records = 1;
-    read->span.time.from = from;
-    read->span.time.to = to;
-    read->us = to + 1;
-    read->nwanted = 0;
+    evs_log_walk_records(&read->walk, from, to);
+
+    evs_log_read_begin_span(read);
+}
+
+
+static void
+evs_log_read_begin_span(evs_log_read_t *read)
+{
+    evs_log_span_t  *span;
+
+    span = &read->walk.span;
+
+    evs_log_merge_begin(&read->merge, span);
+
+    read->from = span->time.from;
 
     if (read->cursor.len != 0) {
-        from = ngx_max(from, read->cursor.us);
+        read->from = ngx_max(read->from, read->cursor.us);
     }
 
-    read->from = from;
     read->offset = 0;
     read->high = -1;
     read->asked = 0;
@@ -432,8 +283,7 @@ evs_log_read_switch(evs_log_read_t *read, int64_t from, int64_t to)
 static ngx_int_t
 evs_log_read_records(evs_log_read_t *read)
 {
-    u_char          *p, key_buf[EVS_LOG_KEY_MAX];
-    ngx_str_t        key;
+    u_char          *p;
     evs_log_time_t   time;
 
     if (read->asked != 0) {
@@ -451,26 +301,21 @@ evs_log_read_records(evs_log_read_t *read)
         }
     }
 
-    if (read->from > read->span.time.to) {
+    if (read->from > read->walk.span.time.to) {
         return NGX_DONE;
     }
 
     read->asked = evs_log_read_page_size(read);
 
-    p = evs_redis_reserve(read->node, EVS_LOG_KEY_MAX + 256);
+    p = evs_redis_reserve(read->node, EVS_LOG_PAGE_COMMAND_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     time.from = read->from;
-    time.to = read->span.time.to;
+    time.to = read->walk.span.time.to;
 
-    key.data = key_buf;
-    key.len = (size_t) (evs_log_day_key(key_buf, read->conf,
-                                        evs_log_day(time.from))
-                        - key_buf);
-
-    p = evs_log_read_command(p, &key, &time, read->offset, read->asked);
+    p = evs_log_page_command(p, read->conf, &time, read->offset, read->asked);
 
     evs_log_page_begin(&read->page, 0);
 
@@ -507,73 +352,62 @@ evs_log_read_page_size(const evs_log_read_t *read)
 }
 
 
-/* As above, by the sources of the span. */
+/* As above, by the indexes of the span. */
 
 static ngx_int_t
 evs_log_read_indexes(evs_log_read_t *read)
 {
-    ngx_int_t  rc;
+    int64_t           us;
+    ngx_int_t         rc;
+    ngx_uint_t        most;
+    evs_log_span_t   *span;
+    evs_log_merge_t  *merge;
 
-    if (read->span.branches == 0) {
+    span = &read->walk.span;
+    merge = &read->merge;
+    rc = NGX_OK;
+
+    if (span->branches == 0) {
         return NGX_DONE;
     }
 
-    if (read->nwanted != 0) {
-        evs_log_read_looked_up(read);
-
-        if (read->span.records) {
-            return NGX_OK;
-        }
+    if (merge->nwanted != 0) {
+        rc = evs_log_merge_looked_up(merge, &read->page, &us);
     }
 
-    if (read->nwanted == 0) {
-        rc = evs_log_read_ask_sources(read);
+    if (rc == NGX_OK && merge->nwanted == 0) {
+        most = EVS_LOG_READ_FEW;
 
-        if (rc != NGX_OK) {
-            return rc;
+        if (read->looked_up != 0) {
+            most = ngx_min(evs_log_read_page_size(read), EVS_LOG_MERGE_WANTED);
         }
 
-        rc = evs_log_read_merge(read);
-
-        if (rc != NGX_AGAIN) {
-            return rc;
-        }
+        rc = evs_log_merge_next(merge, most, &us);
     }
 
-    return evs_log_read_look_up(read);
+    switch (rc) {
+
+    case NGX_OK:
+        return evs_log_read_look_up(read);
+
+    case NGX_BUSY:
+        evs_log_read_switch(read, us, us);
+        return NGX_OK;
+
+    case NGX_ABORT:
+        evs_log_read_switch(read, span->time.from, span->time.to);
+        return NGX_OK;
+
+    default: /* NGX_AGAIN, NGX_DONE, NGX_ERROR */
+        return rc;
+    }
 }
 
 
-/* NGX_OK: all of them have something, or are at their end. */
-
-static ngx_int_t
-evs_log_read_ask_sources(evs_log_read_t *read)
-{
-    ngx_uint_t         i;
-    evs_log_source_t  *source;
-
-    for (i = 0; i < read->plan.nbranches; i++) {
-        source = &read->sources[i];
-
-        if (!(read->span.branches & ((uint64_t) 1 << i))
-            || !evs_log_source_dry(source))
-        {
-            continue;
-        }
-
-        if (evs_log_source_ask(source) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        read->nasked++;
-    }
-
-    return read->nasked ? NGX_AGAIN : NGX_OK;
-}
-
+/* The sources have what they were asked for. */
 
 static void
-evs_log_read_source(void *data, const char *failure)
+evs_log_read_merged(void *data, const char *failure)
 {
     evs_log_read_t  *read = data;
 
@@ -582,179 +416,25 @@ evs_log_read_source(void *data, const char *failure)
         return;
     }
 
-    if (--read->nasked == 0) {
-        evs_log_read_run(read);
-    }
+    evs_log_read_run(read);
 }
 
 
-/*
- * Takes entries from the sources, in order.  NGX_AGAIN: their records are to
- * be looked up; NGX_OK: there are none now; NGX_DONE: there are no more.
- */
-
-static ngx_int_t
-evs_log_read_merge(evs_log_read_t *read)
-{
-    ngx_int_t          rc;
-    ngx_uint_t         i, most;
-    uint64_t           sources;
-    evs_log_entry_t    least;
-    evs_log_wanted_t  *wanted;
-
-    most = EVS_LOG_READ_FEW;
-
-    if (read->looked_up != 0) {
-        most = ngx_min(evs_log_read_page_size(read), EVS_LOG_READ_BATCH);
-    }
-
-    do {
-        rc = evs_log_read_least(read, &least, &sources);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-
-        wanted = &read->wanted[read->nwanted++];
-
-        wanted->entry = least;
-        wanted->sources = sources;
-        wanted->found = 0;
-
-        for (i = 0; i < read->plan.nbranches; i++) {
-            if (sources & ((uint64_t) 1 << i)) {
-                evs_log_source_pop(&read->sources[i]);
-            }
-        }
-
-    } while (read->nwanted < most);
-
-    if (read->nwanted != 0) {
-        return NGX_AGAIN;
-    }
-
-    switch (rc) {
-
-    case NGX_BUSY:
-        evs_log_read_switch(read, least.us, least.us);
-        return NGX_OK;
-
-    case NGX_ABORT:
-        evs_log_read_switch(read, read->span.time.from, read->span.time.to);
-        return NGX_OK;
-
-    case NGX_AGAIN:
-        return NGX_OK;
-
-    default: /* NGX_DONE */
-        return NGX_DONE;
-    }
-}
-
-
-/*
- * The first entry of all sources, and which of them have it.  NGX_DONE: there
- * are no more; NGX_AGAIN: a source is to be asked; NGX_BUSY: all records of
- * that µs are to be read; NGX_ABORT: of all the span, as a source is broken.
- */
-
-static ngx_int_t
-evs_log_read_least(evs_log_read_t *read, evs_log_entry_t *least,
-    uint64_t *sources)
-{
-    int                order;
-    ngx_int_t          rc;
-    ngx_uint_t         i;
-    evs_log_entry_t    entry;
-    evs_log_source_t  *source;
-
-    rc = NGX_DONE;
-    *sources = 0;
-    ngx_memzero(least, sizeof(evs_log_entry_t));
-
-    for (i = 0; i < read->plan.nbranches; i++) {
-        source = &read->sources[i];
-
-        if (!(read->span.branches & ((uint64_t) 1 << i))) {
-            continue;
-        }
-
-        if (source->broken) {
-            return NGX_ABORT;
-        }
-
-        if (evs_log_source_has(source)) {
-            entry = *evs_log_source_head(source);
-
-        } else if (source->ties) {
-            ngx_memzero(&entry, sizeof(evs_log_entry_t));
-            entry.us = source->time.from;
-
-        } else if (source->ended) {
-            continue;
-
-        } else {
-            return NGX_AGAIN;
-        }
-
-        order = (rc == NGX_DONE) ? -1 : evs_log_entry_order(&entry, least);
-
-        if (order < 0) {
-            *least = entry;
-            *sources = 0;
-            rc = NGX_OK;
-        }
-
-        if (order <= 0) {
-            *sources |= (uint64_t) 1 << i;
-
-            if (!evs_log_source_has(source)) {
-                rc = NGX_BUSY;
-            }
-        }
-    }
-
-    return rc;
-}
-
-
-/* A command for each createdAt that is wanted.  NGX_AGAIN or NGX_ERROR. */
+/* NGX_AGAIN or NGX_ERROR. */
 
 static ngx_int_t
 evs_log_read_look_up(evs_log_read_t *read)
 {
-    u_char            *p, key_buf[EVS_LOG_KEY_MAX];
-    ngx_str_t          key;
-    ngx_uint_t         i, n;
-    evs_log_time_t     time;
-    evs_log_wanted_t  *wanted;
+    u_char      *p;
+    ngx_uint_t   n;
 
-    p = evs_redis_reserve(read->node, read->nwanted * (EVS_LOG_KEY_MAX + 256));
+    p = evs_redis_reserve(read->node, read->merge.nwanted
+                                      * EVS_LOG_MERGE_COMMAND_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    n = 0;
-    wanted = read->wanted;
-
-    key.data = key_buf;
-    key.len = (size_t) (evs_log_day_key(key_buf, read->conf,
-                                        evs_log_day(wanted->entry.us))
-                        - key_buf);
-
-    for (i = 0; i < read->nwanted; i++) {
-
-        if (i == 0 || wanted[i].entry.us != wanted[i - 1].entry.us) {
-            time.from = wanted[i].entry.us;
-            time.to = time.from;
-            p = evs_log_read_command(p, &key, &time, 0, EVS_LOG_PAGE_TIES);
-            n++;
-        }
-
-        wanted[i].nreply = n - 1;
-    }
-
-    read->iwanted = 0;
+    p = evs_log_merge_look_up(&read->merge, p, &n);
 
     evs_log_page_begin(&read->page, 1);
 
@@ -762,22 +442,6 @@ evs_log_read_look_up(evs_log_read_t *read)
                                  &evs_log_read_handlers, read);
 
     return (read->cmd == NULL) ? NGX_ERROR : NGX_AGAIN;
-}
-
-
-static u_char *
-evs_log_read_command(u_char *p, const ngx_str_t *key,
-    const evs_log_time_t *time, uint64_t offset, ngx_uint_t n)
-{
-    p = evs_resp_argc(p, 7);
-    p = evs_resp_arg(p, (u_char *) "ZRANGEBYSCORE", 13);
-    p = evs_resp_arg(p, key->data, key->len);
-    p = evs_range_number(p, "", time->from);
-    p = evs_range_number(p, "", time->to);
-    p = evs_resp_arg(p, (u_char *) "LIMIT", 5);
-    p = evs_range_number(p, "", (int64_t) offset);
-
-    return evs_range_number(p, "", (int64_t) n);
 }
 
 
@@ -804,8 +468,10 @@ evs_log_read_done(void *data, const evs_redis_reply_t *reply)
         evs_log_read_strange(read);
         evs_log_page_begin(&read->page, 0);
 
-        read->span.records = 0;
-        read->span.branches = 0;
+        read->walk.span.records = 0;
+        read->walk.span.branches = 0;
+
+        evs_log_merge_begin(&read->merge, &read->walk.span);
 
     } else if (reply->type != EVS_REDIS_ARRAY) {
         evs_log_read_fail(read, evs_store_failure(reply));
@@ -863,15 +529,15 @@ evs_log_read_record(evs_log_read_t *read, const ngx_str_t *member,
         return NGX_ERROR;
     }
 
-    if (rc != NGX_OK || record.us < read->span.time.from
-        || record.us > read->span.time.to)
+    if (rc != NGX_OK || record.us < read->walk.span.time.from
+        || record.us > read->walk.span.time.to)
     {
         evs_log_read_strange(read);
-        evs_log_read_found(read, nreply, NULL);
+        evs_log_merge_found(&read->merge, nreply, NULL);
         return NGX_OK;
     }
 
-    evs_log_read_found(read, nreply, &record);
+    evs_log_merge_found(&read->merge, nreply, &record);
 
     read->high = ngx_max(read->high, record.us);
 
@@ -928,39 +594,6 @@ evs_log_read_seen(const evs_log_read_t *read, const evs_record_t *record)
 }
 
 
-/* It was looked up; NULL: something that can't be read, maybe one of those. */
-
-static void
-evs_log_read_found(evs_log_read_t *read, ngx_uint_t nreply,
-    const evs_record_t *record)
-{
-    ngx_uint_t         i;
-    evs_log_wanted_t  *wanted;
-
-    wanted = read->wanted;
-
-    while (read->iwanted < read->nwanted
-           && wanted[read->iwanted].nreply < nreply)
-    {
-        read->iwanted++;
-    }
-
-    for (i = read->iwanted; i < read->nwanted; i++) {
-
-        if (wanted[i].nreply != nreply) {
-            break;
-        }
-
-        if (record == NULL
-            || ngx_memcmp(record->id, wanted[i].entry.id, EVS_LOG_INDEX_ID)
-               == 0)
-        {
-            wanted[i].found = 1;
-        }
-    }
-}
-
-
 static void
 evs_log_read_strange(evs_log_read_t *read)
 {
@@ -971,133 +604,6 @@ evs_log_read_strange(evs_log_read_t *read)
                       "eventsession: a day of the log has something that is "
                       "not ours, passed over");
     }
-}
-
-
-/*
- * What was looked up has been given out.  Those are left that did not all fit
- * into the page; of those that share their createdAt with very many, all
- * records are read.
- */
-
-static void
-evs_log_read_looked_up(evs_log_read_t *read)
-{
-    ngx_uint_t         n;
-    evs_log_page_t    *page;
-    evs_log_wanted_t  *wanted;
-
-    page = &read->page;
-    wanted = read->wanted;
-
-    for (n = 0; n < read->nwanted; n++) {
-        if (wanted[n].nreply >= page->cut) {
-            break;
-        }
-    }
-
-    evs_log_read_sweep(read, n);
-
-    if (n != read->nwanted && page->ties) {
-        evs_log_read_switch(read, wanted[n].entry.us, wanted[n].entry.us);
-        return;
-    }
-
-    read->nwanted -= n;
-
-    ngx_memmove(wanted, wanted + n, read->nwanted * sizeof(evs_log_wanted_t));
-}
-
-
-/*
- * Takes the entries of the first n out that have no record.  Nobody waits for
- * that: if it isn't done, whoever comes next does it.
- */
-
-static void
-evs_log_read_sweep(evs_log_read_t *read, ngx_uint_t n)
-{
-    u_char            *p, key[EVS_LOG_KEY_MAX];
-    int64_t            old;
-    ngx_uint_t         i, k, members, commands;
-    evs_log_wanted_t  *wanted;
-
-    old = evs_log_read_now() - EVS_LOG_READ_SWEEP
-          - (int64_t) read->conf->timeout * 1000;
-
-    members = 0;
-
-    for (k = 0; k < n; k++) {
-        wanted = &read->wanted[k];
-
-        if (wanted->found || wanted->entry.us >= old) {
-            wanted->sources = 0;
-
-        } else {
-            members++;
-        }
-    }
-
-    if (members == 0 || !evs_store_has_room(read->conf, read->node)) {
-        return;
-    }
-
-    p = evs_redis_reserve(read->node, read->plan.nbranches
-                          * (EVS_LOG_KEY_MAX + 128
-                             + members
-                               * (EVS_LOG_INDEX_ID + EVS_RESP_ARG_MAX)));
-    if (p == NULL) {
-        return;
-    }
-
-    commands = 0;
-
-    for (i = 0; i < read->plan.nbranches; i++) {
-        members = 0;
-
-        for (k = 0; k < n; k++) {
-            members += (read->wanted[k].sources >> i) & 1;
-        }
-
-        if (members == 0) {
-            continue;
-        }
-
-        p = evs_resp_argc(p, members + 2);
-        p = evs_resp_arg(p, (u_char *) "ZREM", 4);
-        p = evs_resp_arg(p, key, (size_t)
-                         (evs_log_source_key(key, &read->sources[i]) - key));
-
-        for (k = 0; k < n; k++) {
-            if ((read->wanted[k].sources >> i) & 1) {
-                p = evs_resp_arg(p, read->wanted[k].entry.id,
-                                 EVS_LOG_INDEX_ID);
-            }
-        }
-
-        commands++;
-    }
-
-    (void) evs_redis_commit(read->node, p, commands, read->conf->timeout,
-                            &evs_log_read_sweep_handlers, NULL);
-}
-
-
-static void
-evs_log_read_swept(void *data, const evs_redis_reply_t *reply)
-{
-    /* void */
-}
-
-
-static int64_t
-evs_log_read_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (int64_t) tp->sec * 1000000 + (int64_t) tp->msec * 1000;
 }
 
 
@@ -1136,7 +642,6 @@ evs_log_read_fail(evs_log_read_t *read, const char *failure)
 static void
 evs_log_read_cancel(void *data)
 {
-    ngx_uint_t       i;
     evs_log_read_t  *read = data;
 
     evs_log_survey_cancel(&read->survey);
@@ -1145,20 +650,14 @@ evs_log_read_cancel(void *data)
         evs_redis_cancel(read->cmd);
         read->cmd = NULL;
 
-    } else if (read->nwanted != 0) {
-        evs_log_read_sweep(read, read->iwanted);
+    } else if (read->merge.nwanted != 0) {
+        evs_log_sweep(&read->merge, read->merge.iwanted);
     }
 
-    read->nwanted = 0;
+    evs_log_merge_end(&read->merge);
 
     if (read->later.timer_set) {
         ngx_del_timer(&read->later);
-    }
-
-    if (read->sources != NULL) {
-        for (i = 0; i < read->plan.nbranches; i++) {
-            evs_log_source_end(&read->sources[i]);
-        }
     }
 
     if (read->names != NULL) {

@@ -19,17 +19,15 @@
 
 #include "event/filter.h"
 #include "event/json.h"
+#include "store/log_merge.h"
 #include "store/log_page.h"
 #include "store/log_plan.h"
-#include "store/log_source.h"
 #include "store/log_survey.h"
+#include "store/log_walk.h"
 #include "store/range.h"
 #include "store/reader.h"
 #include "store/store.h"
 
-
-/* records that are looked up at a time */
-#define EVS_LOG_READ_BATCH  256
 
 /* bytes of a cursor's identity */
 #define EVS_LOG_READ_ID     sizeof(((evs_record_t *) NULL)->id)
@@ -49,15 +47,6 @@ typedef struct {
      */
     void       (*page)(void *data, ngx_int_t rc, const char *failure);
 } evs_log_read_handlers_t;
-
-
-/* a record to be looked up */
-typedef struct {
-    evs_log_entry_t                  entry;
-    uint64_t                         sources;   /* that have it, a bit each */
-    ngx_uint_t                       nreply;
-    unsigned                         found:1;
-} evs_log_wanted_t;
 
 
 typedef struct {
@@ -81,15 +70,8 @@ typedef struct {
     /* the state of the read */
     evs_json_names_t                *names;
     evs_filter_matcher_t            *matcher;
-    ngx_uint_t                       iday;
-    int64_t                          us;        /* where the next span begins */
-    evs_log_span_t                   span;
-
-    evs_log_source_t                *sources;   /* of the plan's branches */
-    ngx_uint_t                       nasked;    /* of them */
-    evs_log_wanted_t                *wanted;
-    ngx_uint_t                       nwanted;
-    ngx_uint_t                       iwanted;   /* of the reply in its turn */
+    evs_log_walk_t                   walk;
+    evs_log_merge_t                  merge;     /* of a span by indexes */
     uint64_t                         looked_up; /* records, and their bytes */
     uint64_t                         bytes;
 
@@ -110,7 +92,5 @@ typedef struct {
    first record on. */
 extern const evs_reader_t  evs_log_reader;
 
-/* How many days have something to read, as far as the plan knows. */
-ngx_uint_t evs_log_read_days(const evs_log_read_t *read);
 
 #endif /* _EVS_LOG_READ_H_INCLUDED_ */

@@ -1,7 +1,7 @@
 
 /*
  * A branch of a plan (store/log_plan.h) in a part of a day, as a source of the
- * merge in store/log_read.h: the entries of its index, those that the indexes
+ * merge in store/log_merge.h: the entries of its index, those that the indexes
  * of its checks have, too.
  *
  * Entries come by their score and not by rank, since those without a record
