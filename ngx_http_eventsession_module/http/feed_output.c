@@ -72,7 +72,7 @@ ngx_http_eventsession_output_offer(
         return NGX_OK;
     }
 
-    if (sub->filtered) {
+    if (ngx_http_eventsession_filter_is_set(&sub->filter)) {
         return ngx_http_eventsession_output_some(sub, chunk, first);
     }
 

@@ -20,25 +20,18 @@
 #include <ngx_http.h>
 
 #include "http/feed_chunk.h"
+#include "http/feed_greet.h"
+#include "http/feed_history.h"
 #include "http/feed_hub.h"
 #include "http/feed_output.h"
 #include "http/feed_subscriber.h"
-#include "http/header.h"
 #include "http/reply.h"
 #include "ngx_http_eventsession_module.h"
 
 
-/*
- * bytes of text: when there is as much a page of history ends, with the entry;
- * within it, when it is long
- */
-#define NGX_HTTP_EVENTSESSION_SUBSCRIBER_TEXT   131072
-#define NGX_HTTP_EVENTSESSION_SUBSCRIBER_MOST   1048576
-
-/* ms before Redis is asked again: when the hub is ahead, though nothing is
-   there; when it has refused */
+/* ms before Redis is asked again, when the hub is ahead, though nothing is
+   there */
 #define NGX_HTTP_EVENTSESSION_SUBSCRIBER_SOON   50
-#define NGX_HTTP_EVENTSESSION_SUBSCRIBER_LATER  1000
 
 /* ms that a header waits for the top, when Redis is away */
 #define NGX_HTTP_EVENTSESSION_SUBSCRIBER_AWAY   500
@@ -53,45 +46,11 @@ static void ngx_http_eventsession_subscriber_cleanup(void *data);
 static void ngx_http_eventsession_subscriber_pool_cleanup(void *data);
 static ngx_int_t ngx_http_eventsession_subscriber_attach(
     ngx_http_eventsession_subscriber_t *sub);
-static void ngx_http_eventsession_subscriber_leave(
-    ngx_http_eventsession_subscriber_t *sub);
 static ngx_int_t ngx_http_eventsession_subscriber_start(
-    ngx_http_eventsession_subscriber_t *sub);
-static ngx_int_t ngx_http_eventsession_subscriber_open(
-    ngx_http_eventsession_subscriber_t *sub);
-static ngx_int_t ngx_http_eventsession_subscriber_greet(
     ngx_http_eventsession_subscriber_t *sub);
 static ngx_int_t ngx_http_eventsession_subscriber_finish(
     ngx_http_eventsession_subscriber_t *sub);
-
-static ngx_int_t ngx_http_eventsession_subscriber_pause(
-    ngx_http_eventsession_subscriber_t *sub, ngx_msec_t ms);
 static void ngx_http_eventsession_subscriber_pause_handler(ngx_event_t *ev);
-static void ngx_http_eventsession_subscriber_ping_handler(ngx_event_t *ev);
-static ngx_int_t ngx_http_eventsession_subscriber_ping(
-    ngx_http_eventsession_subscriber_t *sub);
-
-static ngx_int_t ngx_http_eventsession_subscriber_event(void *data,
-    const evs_stream_id_t *entry, const evs_feed_event_t *event);
-static void ngx_http_eventsession_subscriber_gap(void *data);
-static void ngx_http_eventsession_subscriber_again(void *data);
-static void ngx_http_eventsession_subscriber_page(void *data, ngx_int_t rc,
-    const char *failure);
-static ngx_int_t ngx_http_eventsession_subscriber_paged(
-    ngx_http_eventsession_subscriber_t *sub, ngx_int_t rc);
-static ngx_int_t ngx_http_eventsession_subscriber_topped(
-    ngx_http_eventsession_subscriber_t *sub, ngx_int_t rc,
-    const char *failure);
-
-
-static const evs_replay_handlers_t
-    ngx_http_eventsession_subscriber_handlers =
-{
-    ngx_http_eventsession_subscriber_event,
-    ngx_http_eventsession_subscriber_gap,
-    ngx_http_eventsession_subscriber_again,
-    ngx_http_eventsession_subscriber_page
-};
 
 
 ngx_int_t
@@ -169,7 +128,7 @@ ngx_http_eventsession_subscriber_init(ngx_http_eventsession_subscriber_t *sub)
     cln->handler = ngx_http_eventsession_subscriber_cleanup;
     cln->data = sub;
 
-    sub->ping.handler = ngx_http_eventsession_subscriber_ping_handler;
+    sub->ping.handler = ngx_http_eventsession_greet_ping_handler;
     sub->ping.data = sub;
     sub->ping.log = r->connection->log;
     sub->ping.cancelable = 1;
@@ -228,7 +187,7 @@ ngx_http_eventsession_subscriber_attach(
     ngx_http_eventsession_hub_add(hub, sub);
 
     sub->replay.conf = &elcf->store;
-    sub->replay.handlers = &ngx_http_eventsession_subscriber_handlers;
+    sub->replay.handlers = &ngx_http_eventsession_history_handlers;
     sub->replay.data = sub;
     sub->replay.log = r->connection->log;
     sub->replay.key = hub->key;
@@ -237,9 +196,7 @@ ngx_http_eventsession_subscriber_attach(
 }
 
 
-/* It is no part of anything any more, but for what is on its way out. */
-
-static void
+void
 ngx_http_eventsession_subscriber_leave(
     ngx_http_eventsession_subscriber_t *sub)
 {
@@ -287,104 +244,9 @@ ngx_http_eventsession_subscriber_start(
     sub->told = 1;
     sub->more = 1;
 
-    rc = ngx_http_eventsession_subscriber_open(sub);
+    rc = ngx_http_eventsession_greet_open(sub);
 
     return (rc == NGX_DONE) ? ngx_http_eventsession_subscriber_run(sub) : rc;
-}
-
-
-/* The header, and what the stream begins with.  NGX_DONE, or a failure. */
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_open(ngx_http_eventsession_subscriber_t *sub)
-{
-    ngx_int_t                          rc;
-    ngx_http_request_t                *r;
-    ngx_http_core_loc_conf_t          *clcf;
-    ngx_http_eventsession_loc_conf_t  *elcf;
-
-    r = sub->request;
-
-    rc = ngx_http_eventsession_subscriber_greet(sub);
-
-    if (rc == NGX_ERROR || rc > NGX_OK) {
-        return rc;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    /* else an event waits for the client to have confirmed the one before */
-
-    if (clcf->tcp_nodelay && r->http_version < NGX_HTTP_VERSION_20
-        && ngx_tcp_nodelay(r->connection) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
-
-    ngx_add_timer(&sub->ping, elcf->feed_ping);
-
-    return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_greet(
-    ngx_http_eventsession_subscriber_t *sub)
-{
-    ngx_int_t                       rc;
-    uint32_t                        seed;
-    evs_place_t                    *place;
-    ngx_http_eventsession_chunk_t  *chunk;
-
-    sub->header_sent = 1;
-
-    rc = ngx_http_eventsession_subscriber_header(sub->request);
-
-    if (rc == NGX_ERROR || rc > NGX_OK) {
-        return rc;
-    }
-
-    chunk = NULL;
-    place = NULL;
-    seed = 0;
-
-    if (sub->placed && !sub->told) {
-        place = &sub->place;
-        seed = sub->hub->seed;
-        sub->told = 1;
-    }
-
-    if (ngx_http_eventsession_chunk_retry(&chunk, seed, place) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_eventsession_output_queue(sub, chunk);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_eventsession_subscriber_header(ngx_http_request_t *r)
-{
-    static const ngx_str_t  no_cache = ngx_string("no-cache");
-    static const ngx_str_t  no = ngx_string("no");
-
-    if (ngx_http_eventsession_header_out(r, "Cache-Control", &no_cache)
-        != NGX_OK
-        || ngx_http_eventsession_header_out(r, "X-Accel-Buffering", &no)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    r->headers_out.status = NGX_HTTP_OK;
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-
-    return ngx_http_send_header(r);
 }
 
 
@@ -429,7 +291,7 @@ ngx_http_eventsession_subscriber_finish(
     if (!sub->header_sent) {
         sub->placed = 0;
 
-        rc = ngx_http_eventsession_subscriber_greet(sub);
+        rc = ngx_http_eventsession_greet(sub);
 
         if (rc == NGX_ERROR || rc > NGX_OK) {
             return rc;
@@ -497,7 +359,7 @@ ngx_http_eventsession_subscriber_run(ngx_http_eventsession_subscriber_t *sub)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_eventsession_subscriber_pause(
     ngx_http_eventsession_subscriber_t *sub, ngx_msec_t ms)
 {
@@ -530,297 +392,6 @@ ngx_http_eventsession_subscriber_pause_handler(ngx_event_t *ev)
     }
 
     ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_http_eventsession_subscriber_ping_handler(ngx_event_t *ev)
-{
-    ngx_connection_t                    *c;
-    ngx_http_request_t                  *r;
-    ngx_http_eventsession_subscriber_t  *sub;
-
-    sub = ev->data;
-    r = sub->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    if (ngx_http_eventsession_subscriber_ping(sub) != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_ERROR);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/*
- * Something for the client at least as often as feed_ping says; one that
- * doesn't take it is send_timeout's.
- */
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_ping(ngx_http_eventsession_subscriber_t *sub)
-{
-    ngx_msec_t                         idle;
-    evs_place_t                       *place;
-    ngx_http_eventsession_chunk_t     *chunk;
-    ngx_http_eventsession_loc_conf_t  *elcf;
-
-    elcf = ngx_http_get_module_loc_conf(sub->request,
-                                        ngx_http_eventsession_module);
-
-    idle = ngx_current_msec - sub->sent_at;
-
-    if (idle < elcf->feed_ping) {
-        ngx_add_timer(&sub->ping, elcf->feed_ping - idle);
-        return NGX_OK;
-    }
-
-    ngx_add_timer(&sub->ping, elcf->feed_ping);
-
-    if (sub->chunk != NULL || ngx_http_eventsession_output_blocked(sub)) {
-        return NGX_OK;
-    }
-
-    /* where to go on from, though its filter has left out all till there */
-
-    chunk = NULL;
-    place = NULL;
-
-    if (sub->placed && !sub->told) {
-        place = &sub->place;
-        sub->told = 1;
-    }
-
-    if (ngx_http_eventsession_chunk_comment(&chunk, sub->hub->seed, place)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_eventsession_output_queue(sub, chunk);
-
-    return (ngx_http_eventsession_output_flush(sub) == NGX_ERROR)
-           ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_event(void *data,
-    const evs_stream_id_t *entry, const evs_feed_event_t *event)
-{
-    size_t                               len;
-    ngx_http_eventsession_subscriber_t  *sub = data;
-
-    if (sub->failed) {
-        return NGX_DECLINED;
-    }
-
-    if (sub->filtered
-        && !ngx_http_eventsession_filter_wants(&sub->filter,
-                                               event->member.type, &event->sid,
-                                               &event->member.name))
-    {
-        return NGX_OK;
-    }
-
-    len = sub->text ? ngx_http_eventsession_chunk_len(sub->text) : 0;
-
-    /* an entry that doesn't fit is read again, and again, if it is long */
-
-    if (len > NGX_HTTP_EVENTSESSION_SUBSCRIBER_MOST
-        || (len > NGX_HTTP_EVENTSESSION_SUBSCRIBER_TEXT && event->index == 0))
-    {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_eventsession_chunk_event(&sub->text, sub->hub->seed, entry,
-                                          event)
-        != NGX_OK)
-    {
-        sub->failed = 1;
-        return NGX_DECLINED;
-    }
-
-    sub->written.entry = *entry;
-    sub->written.index = event->index;
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_eventsession_filter_wants(
-    const ngx_http_eventsession_filter_t *filter, evs_entry_type_e type,
-    const ngx_str_t *sid, const ngx_str_t *name)
-{
-    if (filter->by_type && type != filter->type) {
-        return 0;
-    }
-
-    if (filter->by_sid
-        && (sid->len != filter->sid.len
-            || ngx_memcmp(sid->data, filter->sid.data, sid->len) != 0))
-    {
-        return 0;
-    }
-
-    /* sessions' starts and ends have no name, not even an empty one */
-
-    if (filter->by_name
-        && (type != EVS_ENTRY_EVENT
-            || name->len != filter->name.len
-            || ngx_memcmp(name->data, filter->name.data, name->len) != 0))
-    {
-        return 0;
-    }
-
-    return 1;
-}
-
-
-static void
-ngx_http_eventsession_subscriber_gap(void *data)
-{
-    ngx_http_eventsession_subscriber_t  *sub = data;
-
-    if (ngx_http_eventsession_chunk_gap(&sub->text, sub->hub->seed, NULL)
-        != NGX_OK)
-    {
-        sub->failed = 1;
-    }
-}
-
-
-static void
-ngx_http_eventsession_subscriber_again(void *data)
-{
-    ngx_http_eventsession_subscriber_t  *sub = data;
-
-    ngx_http_eventsession_chunk_free(sub->text);
-
-    sub->text = NULL;
-    sub->failed = 0;
-}
-
-
-static void
-ngx_http_eventsession_subscriber_page(void *data, ngx_int_t rc,
-    const char *failure)
-{
-    ngx_connection_t                    *c;
-    ngx_http_request_t                  *r;
-    ngx_http_eventsession_subscriber_t  *sub = data;
-
-    r = sub->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    rc = sub->placed
-         ? ngx_http_eventsession_subscriber_paged(sub, rc)
-         : ngx_http_eventsession_subscriber_topped(sub, rc, failure);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_paged(
-    ngx_http_eventsession_subscriber_t *sub, ngx_int_t rc)
-{
-    evs_place_t                    *place;
-    ngx_http_eventsession_chunk_t  *text;
-
-    if (sub->failed) {
-        return NGX_ERROR;
-    }
-
-    if (rc == NGX_AGAIN || rc == NGX_ERROR) {
-
-        /* Redis will answer some day, and its room has told the log */
-
-        ngx_http_eventsession_subscriber_again(sub);
-
-        return ngx_http_eventsession_subscriber_pause(sub,
-                                      NGX_HTTP_EVENTSESSION_SUBSCRIBER_LATER);
-    }
-
-    sub->more = (rc == NGX_OK);
-
-    text = sub->text;
-    sub->text = NULL;
-
-    if (sub->replay.moved) {
-        place = &sub->replay.cursor.place;
-
-        sub->place = *place;
-        sub->told = (text != NULL
-                     && sub->written.index == place->index
-                     && evs_stream_id_cmp(&sub->written.entry, &place->entry)
-                        == 0);
-    }
-
-    if (text != NULL) {
-        ngx_http_eventsession_output_queue(sub, text);
-    }
-
-    return ngx_http_eventsession_subscriber_run(sub);
-}
-
-
-/* The end of the stream is known: the client begins there. */
-
-static ngx_int_t
-ngx_http_eventsession_subscriber_topped(
-    ngx_http_eventsession_subscriber_t *sub, ngx_int_t rc,
-    const char *failure)
-{
-    ngx_http_eventsession_chunk_t  *chunk;
-
-    if (rc == NGX_ERROR && !sub->header_sent) {
-        ngx_http_eventsession_subscriber_leave(sub);
-
-        return ngx_http_eventsession_problem(sub->request,
-                   NGX_HTTP_SERVICE_UNAVAILABLE,
-                   "the feed can't be read: %s, try again later", failure);
-    }
-
-    if (rc == NGX_OK || rc == NGX_DONE) {
-        sub->placed = 1;
-        sub->place = sub->replay.cursor.place;
-    }
-
-    if (!sub->header_sent) {
-        rc = ngx_http_eventsession_subscriber_open(sub);
-
-        return (rc == NGX_DONE) ? ngx_http_eventsession_subscriber_run(sub)
-                                : rc;
-    }
-
-    if (!sub->placed) {
-        return ngx_http_eventsession_subscriber_pause(sub,
-                                      NGX_HTTP_EVENTSESSION_SUBSCRIBER_LATER);
-    }
-
-    chunk = NULL;
-    sub->told = 1;
-    sub->more = 0;
-
-    if (ngx_http_eventsession_chunk_place(&chunk, sub->hub->seed, &sub->place)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_eventsession_output_queue(sub, chunk);
-
-    return ngx_http_eventsession_subscriber_run(sub);
 }
 
 

@@ -12,21 +12,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "event/sid.h"
 #include "http/feed_chunk.h"
+#include "http/feed_filter.h"
 #include "http/feed_hub.h"
 #include "store/replay.h"
-
-
-/* what it wants to see; all zeros: everything */
-typedef struct {
-    evs_sid_t                       sid;
-    ngx_str_t                       name;     /* as it stands in JSON */
-    evs_entry_type_e                type;
-    unsigned                        by_sid:1;
-    unsigned                        by_name:1;
-    unsigned                        by_type:1;
-} ngx_http_eventsession_filter_t;
 
 
 struct ngx_http_eventsession_subscriber_s {
@@ -56,7 +45,6 @@ struct ngx_http_eventsession_subscriber_s {
     ngx_event_t                     pause;    /* before Redis is asked again */
     ngx_msec_t                      sent_at;
 
-    unsigned                        filtered:1;
     unsigned                        header_sent:1;
     unsigned                        placed:1; /* it has a place to go on from */
     unsigned                        told:1;   /* and the client knows it */
@@ -66,9 +54,6 @@ struct ngx_http_eventsession_subscriber_s {
     unsigned                        failed:1; /* no memory for a page */
 };
 
-
-/* The header of a feed; what ngx_http_send_header() returns. */
-ngx_int_t ngx_http_eventsession_subscriber_header(ngx_http_request_t *r);
 
 /*
  * Begins for a request that has its filter, and a place if it has one.  What
@@ -84,10 +69,9 @@ ngx_int_t ngx_http_eventsession_subscriber_begin(
 ngx_int_t ngx_http_eventsession_subscriber_run(
     ngx_http_eventsession_subscriber_t *subscriber);
 
-/* Whether the filter lets an event through: 1 or 0; name is as in JSON. */
-ngx_uint_t ngx_http_eventsession_filter_wants(
-    const ngx_http_eventsession_filter_t *filter, evs_entry_type_e type,
-    const ngx_str_t *sid, const ngx_str_t *name);
+/* The same, but not before ms have passed, with history: NGX_DONE. */
+ngx_int_t ngx_http_eventsession_subscriber_pause(
+    ngx_http_eventsession_subscriber_t *subscriber, ngx_msec_t ms);
 
 /*
  * From the hub: its text, which came as a chunk; with NULL, it is lost.  The
@@ -96,6 +80,10 @@ ngx_uint_t ngx_http_eventsession_filter_wants(
 void ngx_http_eventsession_subscriber_take(
     ngx_http_eventsession_subscriber_t *subscriber,
     ngx_http_eventsession_chunk_t *chunk);
+
+/* It is no part of anything any more, but for what is on its way out. */
+void ngx_http_eventsession_subscriber_leave(
+    ngx_http_eventsession_subscriber_t *subscriber);
 
 /* The process quits: the stream ends.  It has left the hub afterwards. */
 void ngx_http_eventsession_subscriber_end(
