@@ -8,11 +8,7 @@
  *
  * and before them, when somebody is about to be found dead or the history is
  * to be bounded, HGETALL <records>: so a record that was read has the sign of
- * its process in the look behind it.  What comes of it is written by
- *
- *     HSET <records> ..., HDEL <records> ..., ZREM <alive> <token> ...
- *
- * Others may do the same at the same time; they write the same.
+ * its process in the look behind it.  What comes of it is workers_sweep.h's.
  */
 
 
@@ -20,6 +16,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "store/workers_sweep.h"
 #include "store/workers_watch.h"
 
 
@@ -28,21 +25,6 @@
 
 /* the first look at the history comes within so many ms */
 #define EVS_WORKERS_SWEEP_FIRST   60000
-
-
-/* a process, as it was when last looked at */
-struct evs_workers_look_s {
-    u_char                 token[EVS_WORKER_TOKEN_LEN];
-    uint64_t               beat;
-    ngx_uint_t             missed;    /* looks that found the same beat */
-};
-
-/* what is to be written */
-typedef struct {
-    ngx_array_t            finished;  /* of evs_worker_record_t * */
-    ngx_array_t            old;       /* the same */
-    ngx_array_t            dead;      /* of evs_workers_look_t * */
-} evs_workers_sweep_t;
 
 
 static void evs_workers_watch_timer(ngx_event_t *ev);
@@ -65,38 +47,11 @@ static void evs_workers_watch_done(void *data,
 static void evs_workers_watch_failed(evs_workers_watch_t *watch,
     const evs_redis_reply_t *reply);
 static void evs_workers_watch_looked(evs_workers_watch_t *watch);
-static evs_workers_look_t *evs_workers_watch_find(const ngx_array_t *looks,
-    const u_char *token);
-static void evs_workers_watch_sweep(evs_workers_watch_t *watch);
-static ngx_int_t evs_workers_watch_judge(evs_workers_watch_t *watch,
-    evs_workers_sweep_t *sweep);
-static ngx_int_t evs_workers_watch_left(evs_workers_watch_t *watch,
-    evs_workers_sweep_t *sweep, evs_worker_record_t *record);
-static ngx_int_t evs_workers_watch_old(evs_workers_watch_t *watch,
-    evs_workers_sweep_t *sweep, uint64_t now);
-static int ngx_libc_cdecl evs_workers_watch_compare(const void *one,
-    const void *two);
-static void evs_workers_watch_clean(evs_workers_watch_t *watch,
-    const evs_workers_sweep_t *sweep);
-static u_char *evs_workers_watch_hset(u_char *p,
-    const evs_workers_watch_t *watch, const ngx_array_t *records);
-static u_char *evs_workers_watch_hdel(u_char *p,
-    const evs_workers_watch_t *watch, const ngx_array_t *records);
-static u_char *evs_workers_watch_zrem(u_char *p,
-    const evs_workers_watch_t *watch, const ngx_array_t *dead);
-static void evs_workers_watch_cleaned(void *data,
-    const evs_redis_reply_t *reply);
-static uint64_t evs_workers_watch_now(void);
 
 
 static const evs_redis_handlers_t  evs_workers_watch_handlers = {
     evs_workers_watch_element,
     evs_workers_watch_done
-};
-
-static const evs_redis_handlers_t  evs_workers_watch_clean_handlers = {
-    NULL,
-    evs_workers_watch_cleaned
 };
 
 
@@ -268,7 +223,7 @@ evs_workers_watch_beat(evs_workers_watch_t *watch)
                                        + NGX_INT64_LEN
                                        + EVS_WORKER_TOKEN_LEN);
     if (p != NULL) {
-        watch->beat_at = evs_workers_watch_now();
+        watch->beat_at = evs_workers_now();
         p = evs_workers_watch_write(p, watch);
 
         watch->beat = evs_redis_commit(watch->node, p, 2, EVS_WORKERS_BEAT,
@@ -411,7 +366,11 @@ evs_workers_watch_done(void *data, const evs_redis_reply_t *reply)
     evs_workers_watch_looked(watch);
 
     if (watch->has_read) {
-        evs_workers_watch_sweep(watch);
+        watch->added = 0;
+        watch->sweep_at = ngx_current_msec
+                          + evs_workers_watch_jitter(EVS_WORKERS_SWEEP);
+
+        evs_workers_sweep(watch);
     }
 
     evs_workers_watch_forget(watch);
@@ -478,7 +437,7 @@ evs_workers_watch_looked(evs_workers_watch_t *watch)
 }
 
 
-static evs_workers_look_t *
+evs_workers_look_t *
 evs_workers_watch_find(const ngx_array_t *looks, const u_char *token)
 {
     ngx_uint_t           i;
@@ -500,307 +459,8 @@ evs_workers_watch_find(const ngx_array_t *looks, const u_char *token)
 }
 
 
-/* The records are read, and behind them the signs of all who live. */
-
-static void
-evs_workers_watch_sweep(evs_workers_watch_t *watch)
-{
-    evs_workers_sweep_t  sweep;
-
-    watch->added = 0;
-    watch->sweep_at = ngx_current_msec
-                      + evs_workers_watch_jitter(EVS_WORKERS_SWEEP);
-
-    if (evs_workers_watch_judge(watch, &sweep) == NGX_OK
-        && sweep.finished.nelts + sweep.old.nelts + sweep.dead.nelts != 0)
-    {
-        evs_workers_watch_clean(watch, &sweep);
-    }
-}
-
-
-static ngx_int_t
-evs_workers_watch_judge(evs_workers_watch_t *watch,
-    evs_workers_sweep_t *sweep)
-{
-    size_t                 size;
-    ngx_uint_t             i;
-    evs_workers_look_t    *look, **dead;
-    evs_worker_record_t   *record;
-
-    size = sizeof(void *);
-
-    if (ngx_array_init(&sweep->finished, watch->pool, 16, size) != NGX_OK
-        || ngx_array_init(&sweep->old, watch->pool, 16, size) != NGX_OK
-        || ngx_array_init(&sweep->dead, watch->pool, 4, size) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    record = watch->read.records.elts;
-
-    for (i = 0; i < watch->read.records.nelts; i++) {
-
-        if (record[i].finished == 0
-            && evs_workers_watch_left(watch, sweep, &record[i]) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    look = watch->looks->elts;
-
-    for (i = 0; i < watch->looks->nelts; i++) {
-
-        if (look[i].missed < EVS_WORKERS_MISSED) {
-            continue;
-        }
-
-        dead = ngx_array_push(&sweep->dead);
-        if (dead == NULL) {
-            return NGX_ERROR;
-        }
-
-        *dead = &look[i];
-    }
-
-    return evs_workers_watch_old(watch, sweep, evs_workers_watch_now());
-}
-
-
-/* A worker at work: unless its process is dead, or has left no sign at all. */
-
-static ngx_int_t
-evs_workers_watch_left(evs_workers_watch_t *watch,
-    evs_workers_sweep_t *sweep, evs_worker_record_t *record)
-{
-    evs_workers_look_t    *look;
-    evs_worker_record_t  **finished;
-
-    if (ngx_memcmp(record->token, watch->token, EVS_WORKER_TOKEN_LEN) == 0) {
-        return NGX_OK;
-    }
-
-    look = evs_workers_watch_find(watch->looks, record->token);
-
-    if (look != NULL && look->missed < EVS_WORKERS_MISSED) {
-        return NGX_OK;
-    }
-
-    record->finished = look ? ngx_max(look->beat, record->created)
-                            : evs_workers_watch_now();
-
-    finished = ngx_array_push(&sweep->finished);
-    if (finished == NULL) {
-        return NGX_ERROR;
-    }
-
-    *finished = record;
-
-    return NGX_OK;
-}
-
-
-/* Those that are finished for too long, or are too many. */
-
-static ngx_int_t
-evs_workers_watch_old(evs_workers_watch_t *watch, evs_workers_sweep_t *sweep,
-    uint64_t now)
-{
-    ngx_uint_t             i, n, many;
-    evs_worker_record_t   *record, **done, **old;
-
-    record = watch->read.records.elts;
-    n = watch->read.records.nelts;
-
-    done = ngx_palloc(watch->pool, (n + 1) * sizeof(evs_worker_record_t *));
-    if (done == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (many = 0, i = 0; i < n; i++) {
-        if (record[i].finished) {
-            done[many++] = &record[i];
-        }
-    }
-
-    ngx_qsort(done, many, sizeof(evs_worker_record_t *),
-              evs_workers_watch_compare);
-
-    for (i = 0; i < many; i++) {
-
-        if (many - i <= EVS_WORKERS_HISTORY
-            && done[i]->finished + EVS_WORKERS_KEPT >= now)
-        {
-            break;
-        }
-
-        old = ngx_array_push(&sweep->old);
-        if (old == NULL) {
-            return NGX_ERROR;
-        }
-
-        *old = done[i];
-    }
-
-    return NGX_OK;
-}
-
-
-static int ngx_libc_cdecl
-evs_workers_watch_compare(const void *one, const void *two)
-{
-    const evs_worker_record_t  *a, *b;
-
-    a = *(evs_worker_record_t *const *) one;
-    b = *(evs_worker_record_t *const *) two;
-
-    if (a->finished != b->finished) {
-        return (a->finished < b->finished) ? -1 : 1;
-    }
-
-    return (a->id < b->id) ? -1 : (a->id > b->id);
-}
-
-
-static void
-evs_workers_watch_clean(evs_workers_watch_t *watch,
-    const evs_workers_sweep_t *sweep)
-{
-    u_char      *p;
-    size_t       size;
-    ngx_uint_t   n;
-
-    size = 3 * (EVS_STORE_KEY_MAX + 3 * EVS_RESP_ARG_MAX + sizeof("HSET"))
-           + sweep->finished.nelts * (2 * EVS_RESP_ARG_MAX + NGX_INT64_LEN
-                                      + EVS_WORKER_RECORD_MAX)
-           + sweep->old.nelts * (EVS_RESP_ARG_MAX + NGX_INT64_LEN)
-           + sweep->dead.nelts * (EVS_RESP_ARG_MAX + EVS_WORKER_TOKEN_LEN);
-
-    p = evs_redis_reserve(watch->node, size);
-    if (p == NULL) {
-        return;
-    }
-
-    n = 0;
-
-    if (sweep->finished.nelts) {
-        n++;
-        p = evs_workers_watch_hset(p, watch, &sweep->finished);
-    }
-
-    if (sweep->old.nelts) {
-        n++;
-        p = evs_workers_watch_hdel(p, watch, &sweep->old);
-    }
-
-    if (sweep->dead.nelts) {
-        n++;
-        p = evs_workers_watch_zrem(p, watch, &sweep->dead);
-    }
-
-    watch->clean = evs_redis_commit(watch->node, p, n, watch->conf->timeout,
-                                    &evs_workers_watch_clean_handlers, watch);
-
-    if (sweep->finished.nelts) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "eventsession: %ui workers of processes that are gone "
-                      "are finished", sweep->finished.nelts);
-    }
-}
-
-
-static u_char *
-evs_workers_watch_hset(u_char *p, const evs_workers_watch_t *watch,
-    const ngx_array_t *records)
-{
-    u_char                *last, key[EVS_STORE_KEY_MAX], id[NGX_INT64_LEN];
-    u_char                 value[EVS_WORKER_RECORD_MAX];
-    ngx_uint_t             i;
-    evs_worker_record_t  **record;
-
-    last = evs_store_workers_key(key, watch->conf);
-
-    p = evs_resp_argc(p, 2 + 2 * records->nelts);
-    p = evs_resp_arg(p, (u_char *) "HSET", 4);
-    p = evs_resp_arg(p, key, (size_t) (last - key));
-
-    record = records->elts;
-
-    for (i = 0; i < records->nelts; i++) {
-        last = ngx_sprintf(id, "%uL", record[i]->id);
-        p = evs_resp_arg(p, id, (size_t) (last - id));
-
-        last = evs_worker_record_write(value, record[i]);
-        p = evs_resp_arg(p, value, (size_t) (last - value));
-    }
-
-    return p;
-}
-
-
-static u_char *
-evs_workers_watch_hdel(u_char *p, const evs_workers_watch_t *watch,
-    const ngx_array_t *records)
-{
-    u_char                *last, key[EVS_STORE_KEY_MAX], id[NGX_INT64_LEN];
-    ngx_uint_t             i;
-    evs_worker_record_t  **record;
-
-    last = evs_store_workers_key(key, watch->conf);
-
-    p = evs_resp_argc(p, 2 + records->nelts);
-    p = evs_resp_arg(p, (u_char *) "HDEL", 4);
-    p = evs_resp_arg(p, key, (size_t) (last - key));
-
-    record = records->elts;
-
-    for (i = 0; i < records->nelts; i++) {
-        last = ngx_sprintf(id, "%uL", record[i]->id);
-        p = evs_resp_arg(p, id, (size_t) (last - id));
-    }
-
-    return p;
-}
-
-
-static u_char *
-evs_workers_watch_zrem(u_char *p, const evs_workers_watch_t *watch,
-    const ngx_array_t *dead)
-{
-    u_char               *last, key[EVS_STORE_KEY_MAX];
-    ngx_uint_t            i;
-    evs_workers_look_t  **look;
-
-    last = evs_store_alive_key(key, watch->conf);
-
-    p = evs_resp_argc(p, 2 + dead->nelts);
-    p = evs_resp_arg(p, (u_char *) "ZREM", 4);
-    p = evs_resp_arg(p, key, (size_t) (last - key));
-
-    look = dead->elts;
-
-    for (i = 0; i < dead->nelts; i++) {
-        p = evs_resp_arg(p, look[i]->token, EVS_WORKER_TOKEN_LEN);
-    }
-
-    return p;
-}
-
-
-/* If it failed, the next sweep finds the same. */
-
-static void
-evs_workers_watch_cleaned(void *data, const evs_redis_reply_t *reply)
-{
-    evs_workers_watch_t  *watch = data;
-
-    watch->clean = NULL;
-}
-
-
-static uint64_t
-evs_workers_watch_now(void)
+uint64_t
+evs_workers_now(void)
 {
     ngx_time_t  *tp;
 

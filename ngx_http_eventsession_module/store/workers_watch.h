@@ -47,7 +47,13 @@
 #define EVS_WORKERS_HISTORY    10000
 
 
-typedef struct evs_workers_look_s  evs_workers_look_t;
+/* a process, as it was when last looked at */
+typedef struct {
+    u_char                 token[EVS_WORKER_TOKEN_LEN];
+    uint64_t               beat;
+    ngx_uint_t             missed;    /* looks that found the same beat */
+} evs_workers_look_t;
+
 
 typedef struct {
     /* set by the caller */
@@ -91,6 +97,13 @@ void evs_workers_watch_begin(evs_workers_watch_t *watch);
 
 /* Nothing is called or sent any more; frees what it has.  Idempotent. */
 void evs_workers_watch_end(evs_workers_watch_t *watch);
+
+/* A process in such a list, which may be NULL; NULL: it isn't there. */
+evs_workers_look_t *evs_workers_watch_find(const ngx_array_t *looks,
+    const u_char *token);
+
+/* ms since the epoch, as of this turn of the event loop */
+uint64_t evs_workers_now(void);
 
 
 #endif /* _EVS_WORKERS_WATCH_H_INCLUDED_ */
