@@ -3,13 +3,19 @@
  * The connection of a node, as a table of states:
  *
  *     away         nothing is open; the timer begins the next attempt
- *     resolving    the name is asked for (resolve.c)
+ *     resolving    the name is asked for (resolve.c); the timer ends the
+ *                  waiting, not the question
  *     connecting   the socket is on its way; the timer ends the attempt
  *     greeting     AUTH, SELECT, INFO (greet.c); the timer ends the attempt
  *     ready        commands flow; the timer watches for silence
  *
  * Every way down goes through evs_redis_conn_lose(), every way up through
  * evs_redis_conn_ready().
+ *
+ * A resolver that is silent must not keep anybody from Redis: soon the last
+ * addresses are tried, which are those of the start-up at first.  When it
+ * answers after all, that counts: a connection to an address that the name
+ * has no more is given up for one that it has.
  */
 
 
@@ -25,6 +31,10 @@
 #include "redis/socket.h"
 
 
+/* ms that a resolver has before the last addresses are tried */
+#define EVS_REDIS_RESOLVE_WAIT  100
+
+
 struct evs_redis_state_s {
     char   *action;                       /* for the log: "while ..." */
     void  (*read)(evs_redis_node_t *node);
@@ -36,6 +46,8 @@ struct evs_redis_state_s {
 static void evs_redis_conn_enter(evs_redis_node_t *node,
     const evs_redis_state_t *state, ngx_msec_t timeout);
 static void evs_redis_conn_begin(evs_redis_node_t *node);
+static void evs_redis_conn_round(evs_redis_node_t *node);
+static void evs_redis_conn_move(evs_redis_node_t *node);
 static void evs_redis_conn_open(evs_redis_node_t *node);
 static void evs_redis_conn_opened(evs_redis_node_t *node);
 static void evs_redis_conn_open_timeout(evs_redis_node_t *node);
@@ -64,7 +76,7 @@ static const evs_redis_state_t  evs_redis_resolving = {
     "resolving",
     evs_redis_conn_ignore,
     evs_redis_conn_ignore,
-    evs_redis_conn_ignore
+    evs_redis_conn_round
 };
 
 
@@ -191,7 +203,7 @@ evs_redis_conn_lose(evs_redis_node_t *node, evs_redis_reason_e reason,
             node->addr = (node->addr + 1) % node->naddrs;
         }
 
-    } else if (node->state != &evs_redis_resolving && node->tries) {
+    } else if (node->tries) {
         node->addr = (node->addr + 1) % node->naddrs;
         node->tries--;
     }
@@ -208,6 +220,7 @@ void
 evs_redis_conn_close(evs_redis_node_t *node)
 {
     evs_redis_conn_drop(node);
+    evs_redis_resolve_cancel(node);
 
     if (node->timer.timer_set) {
         ngx_del_timer(&node->timer);
@@ -248,25 +261,83 @@ evs_redis_conn_begin(evs_redis_node_t *node)
         return;
     }
 
-    if (node->conf->resolver && node->conf->host.len) {
+    if (node->conf->resolver && node->conf->host.len
+        && node->resolve == NULL)
+    {
+        /* it may answer at once */
 
-        /* the resolver has its own timeout; it may answer at once */
-
-        evs_redis_conn_enter(node, &evs_redis_resolving, 0);
+        evs_redis_conn_enter(node, &evs_redis_resolving,
+                             EVS_REDIS_RESOLVE_WAIT);
         evs_redis_resolve(node);
         return;
     }
 
-    evs_redis_conn_resolved(node);
+    evs_redis_conn_round(node);
 }
 
 
-void
-evs_redis_conn_resolved(evs_redis_node_t *node)
+static void
+evs_redis_conn_round(evs_redis_node_t *node)
 {
     node->tries = node->naddrs;
 
     evs_redis_conn_open(node);
+}
+
+
+void
+evs_redis_conn_resolved(evs_redis_node_t *node, ngx_int_t place)
+{
+    if (node->state == &evs_redis_resolving) {
+        evs_redis_conn_round(node);
+        return;
+    }
+
+    if (place == NGX_ERROR) {
+        return;
+    }
+
+    /* it took its time: the next round needn't ask again */
+
+    node->tries = node->naddrs;
+
+    if (node->state == &evs_redis_away) {
+        return;
+    }
+
+    if (place != NGX_DECLINED) {
+        node->addr = (ngx_uint_t) place;
+        return;
+    }
+
+    evs_redis_conn_move(node);
+}
+
+
+/* From an address that the name has no more to those that it has. */
+
+static void
+evs_redis_conn_move(evs_redis_node_t *node)
+{
+    static ngx_str_t  why = ngx_string("the name has other addresses");
+
+    evs_redis_reason_e  logged;
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "eventsession: redis %V has other addresses now: "
+                  "its connection moves there", &node->conf->name);
+
+    /* which is nothing to warn of */
+
+    logged = node->logged;
+    node->logged = EVS_REDIS_SILENT;
+    evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
+    node->logged = logged;
+
+    node->addr = 0;
+    node->tries = node->naddrs;
+
+    evs_redis_conn_enter(node, &evs_redis_away, 1);
 }
 
 
@@ -434,8 +505,6 @@ evs_redis_conn_eof(evs_redis_node_t *node)
 static void
 evs_redis_conn_drop(evs_redis_node_t *node)
 {
-    evs_redis_resolve_cancel(node);
-
     if (node->connection) {
         ngx_close_connection(node->connection);
         node->connection = NULL;

@@ -18,8 +18,12 @@
 /* Begins to connect; the node has no connection yet.  NGX_OK or NGX_ERROR. */
 ngx_int_t evs_redis_conn_init(evs_redis_node_t *node);
 
-/* node->addrs are as fresh as they get: goes on to connect. */
-void evs_redis_conn_resolved(evs_redis_node_t *node);
+/*
+ * The resolver has answered.  node->addrs are new, and place is where the one
+ * that was in use is among them, NGX_DECLINED being nowhere; NGX_ERROR: it has
+ * no answer, and they are as they were.
+ */
+void evs_redis_conn_resolved(evs_redis_node_t *node, ngx_int_t place);
 
 /*
  * Writes what is pending as far as the socket takes it now.  Calls nobody: a

@@ -14,6 +14,8 @@
 
 
 static void evs_redis_resolve_handler(ngx_resolver_ctx_t *ctx);
+static ngx_int_t evs_redis_resolve_take(evs_redis_node_t *node,
+    ngx_resolver_ctx_t *ctx);
 static void evs_redis_resolve_failed(evs_redis_node_t *node, const char *why);
 static evs_redis_addr_t *evs_redis_resolve_addrs(evs_redis_node_t *node,
     ngx_uint_t naddrs);
@@ -102,24 +104,50 @@ evs_redis_resolve_cancel(evs_redis_node_t *node)
 static void
 evs_redis_resolve_handler(ngx_resolver_ctx_t *ctx)
 {
-    ngx_uint_t            i;
-    const char           *why;
-    evs_redis_addr_t     *to;
-    evs_redis_node_t     *node;
-    ngx_resolver_addr_t  *from;
+    ngx_int_t          place;
+    const char        *why;
+    evs_redis_node_t  *node;
 
     node = ctx->data;
-    why = NULL;
+    place = NGX_ERROR;
 
     if (ctx->state || ctx->naddrs == 0) {
         why = ngx_resolver_strerror(ctx->state);
-        goto done;
+
+    } else {
+        place = evs_redis_resolve_take(node, ctx);
+        why = "no memory";
     }
+
+    /* frees the ctx */
+
+    evs_redis_resolve_cancel(node);
+
+    if (place == NGX_ERROR) {
+        evs_redis_resolve_failed(node, why);
+        return;
+    }
+
+    evs_redis_conn_resolved(node, place);
+}
+
+
+/* As evs_redis_conn_resolved() has it; NGX_ERROR: no memory. */
+
+static ngx_int_t
+evs_redis_resolve_take(evs_redis_node_t *node, ngx_resolver_ctx_t *ctx)
+{
+    ngx_int_t             place;
+    ngx_uint_t            i;
+    evs_redis_addr_t     *to, used;
+    ngx_resolver_addr_t  *from;
+
+    place = NGX_DECLINED;
+    used = node->addrs[node->addr];
 
     to = evs_redis_resolve_addrs(node, ctx->naddrs);
     if (to == NULL) {
-        why = "no memory";
-        goto done;
+        return NGX_ERROR;
     }
 
     for (i = 0; i < ctx->naddrs; i++) {
@@ -129,20 +157,16 @@ evs_redis_resolve_handler(ngx_resolver_ctx_t *ctx)
         to[i].socklen = from->socklen;
 
         ngx_inet_set_port(&to[i].sockaddr.sockaddr, node->conf->port);
+
+        if (ngx_cmp_sockaddr(&to[i].sockaddr.sockaddr, to[i].socklen,
+                             &used.sockaddr.sockaddr, used.socklen, 1)
+            == NGX_OK)
+        {
+            place = (ngx_int_t) i;
+        }
     }
 
-done:
-
-    /* frees the ctx */
-
-    evs_redis_resolve_cancel(node);
-
-    if (why) {
-        evs_redis_resolve_failed(node, why);
-        return;
-    }
-
-    evs_redis_conn_resolved(node);
+    return place;
 }
 
 
@@ -153,7 +177,7 @@ evs_redis_resolve_failed(evs_redis_node_t *node, const char *why)
                   "eventsession: redis %V could not be resolved: %s; "
                   "its last addresses are tried", &node->conf->name, why);
 
-    evs_redis_conn_resolved(node);
+    evs_redis_conn_resolved(node, NGX_ERROR);
 }
 
 

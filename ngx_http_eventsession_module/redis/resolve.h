@@ -21,6 +21,7 @@ ngx_int_t evs_redis_resolve_start_up(evs_redis_node_t *node);
  * Asks the resolver for the conf's host, and calls evs_redis_conn_resolved(),
  * maybe at once.  If the resolver has no answer, the addresses stay as they
  * were: a resolver that is out of order shall not take Redis with it.
+ * node->resolve is the question, while there is no answer.
  */
 void evs_redis_resolve(evs_redis_node_t *node);
 
