@@ -256,6 +256,27 @@ ngx_http_eventsession_account_syntax(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_eventsession_account_broken(ngx_http_request_t *r,
+    const char *failure)
+{
+    ngx_uint_t                         broken;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+
+    broken = (elcf->endpoint->stats == EVS_STATS_SESSION)
+             ? EVS_STATS_BROKEN_SESSION
+             : (elcf->endpoint->stats == EVS_STATS_BATCH)
+               ? EVS_STATS_BROKEN_BATCH : EVS_STATS_BROKEN_LOG;
+
+    evs_stats_add(EVS_STATS_READS_BROKEN + broken, 1);
+
+    ngx_http_eventsession_account_error(r, (const u_char *) failure,
+                                        ngx_strlen(failure));
+}
+
+
 /* The endpoint that a body is posted to; EVS_STATS_INGESTS: it isn't. */
 
 static ngx_uint_t

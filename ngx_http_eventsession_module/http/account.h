@@ -54,6 +54,10 @@ void ngx_http_eventsession_account_session(ngx_http_request_t *r,
 void ngx_http_eventsession_account_error(ngx_http_request_t *r,
     const u_char *text, size_t len);
 
+/* The answer was cut off behind its header. */
+void ngx_http_eventsession_account_broken(ngx_http_request_t *r,
+    const char *failure);
+
 /* A posted body of that length, inflated, is there. */
 void ngx_http_eventsession_account_body(ngx_http_request_t *r, size_t len);
 

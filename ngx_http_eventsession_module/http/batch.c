@@ -11,6 +11,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/account.h"
 #include "http/batch.h"
 #include "http/batch_read.h"
 #include "http/body.h"
@@ -504,6 +505,10 @@ ngx_http_eventsession_batch_read(ngx_http_eventsession_batch_t *ctx)
         return NGX_DECLINED;
 
     case NGX_ERROR:
+        if (scan.fault.kind == EVS_FAULT_SYNTAX) {
+            ngx_http_eventsession_account_syntax(r);
+        }
+
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "client sent a bad body: %*s", scan.fault.len,
                       scan.fault.text);
@@ -525,6 +530,11 @@ ngx_http_eventsession_batch_done(void *data, ngx_int_t rc,
     ngx_http_eventsession_batch_t  *ctx = data;
 
     r = ctx->request;
+
+    if (rc != NGX_DECLINED) {
+        ngx_http_eventsession_account_stored(r, EVS_STATS_BATCH,
+                                             ctx->batch.entries, failure);
+    }
 
     if (r == NULL) {
         ngx_http_eventsession_batch_free(ctx);

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "event/json.h"
+#include "http/account.h"
 #include "http/feed_filter.h"
 #include "http/reply.h"
 #include "ngx_http_eventsession_module.h"
@@ -72,6 +73,8 @@ ngx_http_eventsession_filter_sid(ngx_http_request_t *r,
     }
 
     filter->by_sid = 1;
+
+    ngx_http_eventsession_account_session(r, &filter->sid);
 
     return NGX_DECLINED;
 }

@@ -13,6 +13,7 @@
 #include "http/feed_history.h"
 #include "http/feed_output.h"
 #include "http/reply.h"
+#include "stats/stats.h"
 
 
 /*
@@ -84,6 +85,7 @@ ngx_http_eventsession_history_event(void *data,
         return NGX_DECLINED;
     }
 
+    sub->nevents++;
     sub->written.entry = *entry;
     sub->written.index = event->index;
 
@@ -101,6 +103,8 @@ ngx_http_eventsession_history_gap(void *data)
     {
         sub->failed = 1;
     }
+
+    sub->ngaps++;
 }
 
 
@@ -112,6 +116,8 @@ ngx_http_eventsession_history_again(void *data)
     ngx_http_eventsession_chunk_free(sub->text);
 
     sub->text = NULL;
+    sub->nevents = 0;
+    sub->ngaps = 0;
     sub->failed = 0;
 }
 
@@ -180,6 +186,12 @@ ngx_http_eventsession_history_paged(
     if (text != NULL) {
         ngx_http_eventsession_output_queue(sub, text);
     }
+
+    evs_stats_add(EVS_STATS_FEED_EVENTS, sub->nevents);
+    evs_stats_add(EVS_STATS_FEED_GAPS, sub->ngaps);
+
+    sub->nevents = 0;
+    sub->ngaps = 0;
 
     return ngx_http_eventsession_subscriber_run(sub);
 }

@@ -17,6 +17,7 @@
 #include "http/feed.h"
 #include "http/feed_hub.h"
 #include "http/feed_subscriber.h"
+#include "stats/stats.h"
 
 
 /* bytes: what comes is handed out when there is as much */
@@ -175,6 +176,7 @@ ngx_http_eventsession_hub_stop(ngx_http_eventsession_hub_t *hub)
     hub->chunk = NULL;
     hub->events = NULL;
     hub->nevents = 0;
+    hub->ngaps = 0;
     hub->size = 0;
     hub->failed = 0;
 }
@@ -185,6 +187,8 @@ ngx_http_eventsession_hub_add(ngx_http_eventsession_hub_t *hub,
     ngx_http_eventsession_subscriber_t *subscriber)
 {
     subscriber->hub = hub;
+
+    evs_stats_add(EVS_STATS_SUBSCRIBERS, 1);
     ngx_queue_insert_tail(&hub->waiting, &subscriber->queue);
 }
 
@@ -223,6 +227,8 @@ ngx_http_eventsession_hub_remove(ngx_http_eventsession_hub_t *hub,
 {
     ngx_queue_remove(&subscriber->queue);
     subscriber->hub = NULL;
+
+    evs_stats_sub(EVS_STATS_SUBSCRIBERS, 1);
 
     /* it may leave while the follower is at work */
 
@@ -438,6 +444,7 @@ ngx_http_eventsession_hub_gap(void *data, const evs_place_t *place)
     ngx_memzero(seen, sizeof(ngx_http_eventsession_hub_event_t));
 
     seen->gap = 1;
+    hub->ngaps++;
     seen->end = ngx_http_eventsession_chunk_len(hub->text);
 
     hub->nevents++;
@@ -450,6 +457,7 @@ ngx_http_eventsession_hub_again(void *data)
     ngx_http_eventsession_hub_t  *hub = data;
 
     hub->nevents = 0;
+    hub->ngaps = 0;
     hub->failed = 0;
 
     if (hub->text != NULL) {

@@ -56,6 +56,7 @@ typedef struct {
     ngx_http_eventsession_hub_event_t
                                    *events;
     ngx_uint_t                      nevents;
+    ngx_uint_t                      ngaps;    /* of these */
     ngx_uint_t                      size;
 
     ngx_http_eventsession_chunk_t  *chunk;    /* the last one handed out */

@@ -19,6 +19,7 @@
 #include "http/feed_output.h"
 #include "http/feed_subscriber.h"
 #include "ngx_http_eventsession_module.h"
+#include "stats/stats.h"
 
 
 /* buffers that are passed to the filters at once, and that there are */
@@ -35,6 +36,8 @@ typedef struct {
 } ngx_http_eventsession_output_buf_t;
 
 
+static void ngx_http_eventsession_output_count(
+    const ngx_http_eventsession_hub_t *hub, ngx_uint_t first);
 static ngx_uint_t ngx_http_eventsession_output_first(
     ngx_http_eventsession_subscriber_t *sub);
 static ngx_int_t ngx_http_eventsession_output_some(
@@ -93,8 +96,29 @@ ngx_http_eventsession_output_offer(
     sub->pending += ngx_http_eventsession_chunk_len(chunk) - skip;
     sub->told = 1;
 
+    ngx_http_eventsession_output_count(hub, first);
+
     return ngx_http_eventsession_output_blocked(sub)
            ? NGX_OK : ngx_http_eventsession_output_flush(sub);
+}
+
+
+/* From the first one on; there is hardly ever a gap. */
+
+static void
+ngx_http_eventsession_output_count(const ngx_http_eventsession_hub_t *hub,
+    ngx_uint_t first)
+{
+    ngx_uint_t  i, ngaps;
+
+    ngaps = hub->ngaps;
+
+    for (i = 0; ngaps != 0 && i < first; i++) {
+        ngaps -= hub->events[i].gap;
+    }
+
+    evs_stats_add(EVS_STATS_FEED_EVENTS, hub->nevents - first - ngaps);
+    evs_stats_add(EVS_STATS_FEED_GAPS, ngaps);
 }
 
 
@@ -209,6 +233,9 @@ ngx_http_eventsession_output_pick(ngx_http_eventsession_subscriber_t *sub,
 
         if (p != NULL) {
             p = ngx_cpymem(p, chunk->text + start, event->end - start);
+
+            evs_stats_add(event->gap ? EVS_STATS_FEED_GAPS
+                                     : EVS_STATS_FEED_EVENTS, 1);
         }
     }
 
@@ -261,6 +288,9 @@ ngx_http_eventsession_output_slow(ngx_http_eventsession_subscriber_t *sub)
     ngx_log_error(NGX_LOG_INFO, sub->request->connection->log, 0,
                   "client is too slow for the feed: %uz bytes behind",
                   unsent);
+
+    evs_stats_add(EVS_STATS_FEED_SLOW, 1);
+
     return 1;
 }
 

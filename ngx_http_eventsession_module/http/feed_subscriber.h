@@ -36,6 +36,8 @@ struct ngx_http_eventsession_subscriber_s {
     ngx_chain_t                    *free;
 
     ngx_http_eventsession_chunk_t  *text;     /* the page that comes in */
+    ngx_uint_t                      nevents;  /* in it */
+    ngx_uint_t                      ngaps;    /* the same */
 
     ngx_uint_t                      generation;  /* of the hub, when the last
                                                  page was asked for */

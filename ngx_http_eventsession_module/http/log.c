@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "event/log_entry.h"
+#include "http/account.h"
 #include "http/body.h"
 #include "http/fields.h"
 #include "http/log.h"
@@ -310,6 +311,8 @@ ngx_http_eventsession_log_stored(void *data, const char *failure)
 
     r = ctx->request;
     ctx->storing = 0;
+
+    ngx_http_eventsession_account_stored(r, EVS_STATS_LOG, 1, failure);
 
     if (r == NULL) {
         ngx_free(ctx);

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/account.h"
 #include "http/pages.h"
 #include "http/query.h"
 #include "http/reply.h"
@@ -371,6 +372,9 @@ ngx_http_eventsession_pages_step(ngx_http_eventsession_pages_t *pages,
                       "eventsession: %s read was cut short: %s",
                       pages->kind->what,
                       failure ? failure : "no memory");
+
+        ngx_http_eventsession_account_broken(r, failure ? failure
+                                                        : "no memory");
         return NGX_ERROR;
     }
 

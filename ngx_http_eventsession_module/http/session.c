@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "http/account.h"
 #include "http/pages.h"
 #include "http/query.h"
 #include "http/reply.h"
@@ -150,6 +151,8 @@ ngx_http_eventsession_session_sid(ngx_http_request_t *r, evs_sid_t *sid)
                : "the session id must be 1 to 128 of the characters "
                  "A-Z a-z 0-9 . _ ~ -");
     }
+
+    ngx_http_eventsession_account_session(r, sid);
 
     return NGX_DECLINED;
 }

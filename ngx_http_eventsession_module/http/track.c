@@ -14,6 +14,7 @@
 #include <ngx_http.h>
 
 #include "event/track.h"
+#include "http/account.h"
 #include "http/application.h"
 #include "http/body.h"
 #include "http/fields.h"
@@ -42,6 +43,8 @@ static ngx_http_eventsession_track_t *ngx_http_eventsession_track_create(
 static void ngx_http_eventsession_track_cleanup(void *data);
 static ngx_int_t ngx_http_eventsession_track_parse(
     ngx_http_eventsession_track_t *ctx, ngx_str_t *body);
+static void ngx_http_eventsession_track_session(
+    ngx_http_eventsession_track_t *ctx);
 static ngx_int_t ngx_http_eventsession_track_schemas(
     ngx_http_eventsession_track_t *ctx);
 static ngx_int_t ngx_http_eventsession_track_application(
@@ -205,9 +208,38 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_http_eventsession_track_session(ctx);
+
     return ctx->track.fields.nfaulty
            ? ngx_http_eventsession_fields_faults(r, &ctx->track.fields)
            : NGX_DECLINED;
+}
+
+
+/* The session of all of them, if they have one. */
+
+static void
+ngx_http_eventsession_track_session(ngx_http_eventsession_track_t *ctx)
+{
+    ngx_uint_t         i;
+    evs_track_item_t  *items;
+
+    items = ctx->track.items;
+
+    for (i = 1; i < ctx->track.nitems; i++) {
+
+        if (items[i].sid.len != items[0].sid.len
+            || ngx_memcmp(items[i].sid.data, items[0].sid.data,
+                          items[0].sid.len)
+               != 0)
+        {
+            return;
+        }
+    }
+
+    if (i == ctx->track.nitems) {
+        ngx_http_eventsession_account_session(ctx->request, &items[0].sid);
+    }
 }
 
 
@@ -321,6 +353,9 @@ ngx_http_eventsession_track_trusted(ngx_http_eventsession_track_t *ctx,
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "client is of no trusted application");
 
+        ngx_http_eventsession_account_error(r,
+                                (const u_char *) "Application not found.", 22);
+
         return ngx_http_eventsession_body(r, NGX_HTTP_BAD_REQUEST,
                                           "application/json", unknown,
                                           sizeof(unknown) - 1);
@@ -414,6 +449,9 @@ ngx_http_eventsession_track_stored(void *data, const char *failure)
 
     r = ctx->request;
     ctx->storing = 0;
+
+    ngx_http_eventsession_account_stored(r, EVS_STATS_TRACK,
+                                         ctx->append.entries, failure);
 
     if (r == NULL) {
         ngx_free(ctx);

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 
 #include "event/number.h"
+#include "stats/stats.h"
 #include "store/batch.h"
 #include "store/copies.h"
 #include "store/feed_entry.h"
@@ -543,6 +544,10 @@ evs_batch_go(evs_batch_t *batch)
         return NGX_ERROR;
     }
 
+    /* those of sessions are counted by who appends them */
+
+    evs_stats_add(EVS_STATS_INFLIGHT_EVENTS, batch->entries - batch->nfiled);
+
     evs_batch_lots(batch);
 
     if (batch->nfiled != 0 && evs_batch_sessions(batch) != NGX_OK) {
@@ -934,6 +939,8 @@ evs_batch_end(evs_batch_t *batch)
     ngx_str_t  record;
 
     batch->storing = 0;
+
+    evs_stats_sub(EVS_STATS_INFLIGHT_EVENTS, batch->entries - batch->nfiled);
 
     if (batch->failure != NULL) {
         batch->handlers->done(batch->data, NGX_ERROR, batch->failure);

@@ -27,6 +27,7 @@
 
 #include "event/number.h"
 #include "event/time.h"
+#include "stats/stats.h"
 #include "store/feed_entry.h"
 #include "store/log.h"
 #include "store/log_drop.h"
@@ -68,6 +69,7 @@ static u_char *evs_log_member(u_char *p, const evs_record_t *record,
     const evs_log_write_t *write);
 static void evs_log_stored(void *data, const evs_redis_reply_t *reply);
 static void evs_log_fed(evs_feed_message_t *message, const char *failure);
+static void evs_log_done(evs_log_write_t *write);
 
 
 static const evs_redis_handlers_t  evs_log_handlers = {
@@ -125,6 +127,8 @@ evs_log_write(const evs_store_conf_t *conf, evs_redis_node_t *node,
 
     write->storing = 1;
     write->feeding = (feed != NULL);
+
+    evs_stats_add(EVS_STATS_INFLIGHT_EVENTS, 1);
 
     if (feed != NULL) {
         write->message.done = evs_log_fed;
@@ -321,7 +325,7 @@ evs_log_stored(void *data, const evs_redis_reply_t *reply)
     }
 
     if (!write->feeding) {
-        write->done(write->data, write->failure);
+        evs_log_done(write);
     }
 }
 
@@ -340,6 +344,15 @@ evs_log_fed(evs_feed_message_t *message, const char *failure)
     }
 
     if (!write->storing) {
-        write->done(write->data, write->failure);
+        evs_log_done(write);
     }
+}
+
+
+static void
+evs_log_done(evs_log_write_t *write)
+{
+    evs_stats_sub(EVS_STATS_INFLIGHT_EVENTS, 1);
+
+    write->done(write->data, write->failure);
 }

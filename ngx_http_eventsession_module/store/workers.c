@@ -12,6 +12,7 @@
 
 #include <sys/random.h>
 
+#include "stats/stats.h"
 #include "store/keyspace.h"
 #include "store/worker_record.h"
 #include "store/workers.h"
@@ -146,6 +147,8 @@ evs_workers_add(evs_workers_t *workers, evs_worker_t *w, ngx_uint_t shard)
     ngx_queue_insert_tail(&workers->living, &record->living);
     workers->watch.added++;
 
+    evs_stats_add(EVS_STATS_BATCH_WORKERS, 1);
+
     evs_workers_write_record(&workers->write, record);
 
     return NGX_OK;
@@ -217,6 +220,8 @@ evs_workers_finish(evs_workers_t *workers, evs_worker_t *w)
     record->record.finished = evs_workers_now();
 
     ngx_queue_remove(&record->living);
+
+    evs_stats_sub(EVS_STATS_BATCH_WORKERS, 1);
 
     evs_workers_write_finished(&workers->write, record);
 }
@@ -308,6 +313,8 @@ evs_workers_end(evs_workers_t *workers)
 
         record = ngx_queue_data(q, evs_workers_record_t, living);
         record->record.finished = evs_workers_now();
+
+        evs_stats_sub(EVS_STATS_BATCH_WORKERS, 1);
 
         evs_workers_write_finished(&workers->write, record);
     }
