@@ -2,6 +2,7 @@
 #
 #   make run       build, and serve on 127.0.0.1:8080 with a Redis of its own
 #                  PORT=8080 WORKERS=1 RUNDIR=run REDIS=<url of a Redis>
+#                  SWAGGER_UI=build/swagger-ui, where npm puts what /docs/ needs
 #   make test      everything: unit tests, fuzz corpora, t/*.t
 #                  T=t/foo.t JOBS=2 SANITIZE=1 VALGRIND=1
 #   make build     the module; prints its path
@@ -51,6 +52,7 @@ PORT ?= 8080
 WORKERS ?= 1
 RUNDIR ?= run
 REDIS ?=
+SWAGGER_UI ?= build/swagger-ui
 
 on = $(filter-out 0 no off,$(1))
 
@@ -101,7 +103,7 @@ SOURCES = $(sort $(wildcard ngx_http_eventsession_module/*.[ch] \
 INPUTS = $(SRC) $(CC_OPT) $(LD_OPT) $(SOURCES)
 
 export CC_OPT LD_OPT
-export PORT WORKERS RUNDIR REDIS
+export PORT WORKERS RUNDIR REDIS SWAGGER_UI
 export MAINTAINER
 
 
@@ -143,6 +145,7 @@ ENV = EVS_NGINX='$(NGINX_BIN)' EVS_MODULE='$(MODULE)' \
 run:
 	@tools/deps run
 	@+$(MAKE) -s --no-print-directory $(MODULE) nginx
+	@tools/swagger-ui '$(SWAGGER_UI)' || true
 	@exec env $(ENV) tools/run
 
 

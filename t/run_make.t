@@ -113,10 +113,11 @@ ok_ready($run, 'first run');
 
 is(get($run, '/healthcheck')->body, 'OK', 'healthy');
 
-my @paths = output($run) =~ m{^  (?:http|ws)://127\.0\.0\.1:$port([\w/]+)}mg;
+my @paths = output($run) =~ m{^  (?:http|ws)://127\.0\.0\.1:$port([\w/.]+)}mg;
 
 is(join(' ', @paths), '/ws /session/ /api/v1/events/ /events /workers /event '
-    . '/database_events /healthcheck /ready', 'says where it serves what');
+    . '/database_events /healthcheck /ready /metrics /docs/ '
+    . '/openapi.yaml /asyncapi.yaml', 'says where it serves what');
 
 my $feed = EventSession::SSE->connect($port, '/database_events');
 

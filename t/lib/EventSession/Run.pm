@@ -44,7 +44,7 @@ sub start {
           map { "$_=$settings{$_}" } sort(keys(%settings)) ],
         output => $self->{output}, dies => 'TERM', env => $env);
 
-    my $end = time() + 120 * $slow;
+    my $end = time() + 300 * $slow;
 
     while ($self->output !~ /^ready /m) {
         croak 'make run: ' . $self->output
