@@ -31,7 +31,8 @@ my $sid = uuid();
 
 changed_ids();
 long_messages();
-deleted_sessions();
+deleted_sessions('few', 0);
+deleted_sessions('many', 1000);
 another_stream();
 
 is($nginx->quit, 0, 'nginx quits');
@@ -136,9 +137,12 @@ sub long_messages {
 }
 
 
-# Some of many are gone, up to when they were deleted.
+# Some of many are gone, up to when they were deleted; with so many others that
+# who they are is asked by the page.
 
 sub deleted_sessions {
+    my ($what, $others) = @_;
+
     my $id   = begin();
     my @sids = map { uuid() } 1 .. 100;
 
@@ -155,25 +159,28 @@ sub deleted_sessions {
             $sids[$i]);
     }
 
-    $redis->cli('ZADD', 'es:{feed}:deleted', '+inf', 'x' x 1000);
+    $redis->cli('ZADD', 'es:{feed}:deleted', '+inf', 'x' x 1000,
+        map { ('+inf', uuid()) } 1 .. $others);
 
-    # what such a session has been told since is new
+    # what such a session has been told since is new; and some have none
 
     feed_add($redis, feed_entry(feed_message($sids[1], 'again'),
-        feed_message($sids[0], 'last')));
+        feed_message('', 'of none')));
+    feed_add($redis, "nobody's");
+    feed_add($redis, feed_entry(feed_message($sids[0], 'last')));
 
     my $sse  = $nginx->sse(FEED, last_id => $id);
     my $want = join(' ', (map { "of $sids[$_]" } grep { !($_ % 2) }
-        0 .. $#sids), 'again last');
+        0 .. $#sids), 'again of none last');
 
     is(join(' ', map { $_->{event_name} } $sse->json_until('last')), $want,
-        'history without those that are gone');
+        "history without those that are gone: $what");
 
     # an id of what is gone is still a place
 
     my $all = $nginx->sse(FEED . "?sessionId=$sids[1]", last_id => $id);
 
-    is($all->json->{event_name}, 'again', 'nor with a filter for it');
+    is($all->json->{event_name}, 'again', "nor with a filter for it: $what");
 
     $_->abort for $sse, $all;
 }

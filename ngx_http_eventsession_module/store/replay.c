@@ -2,13 +2,20 @@
 /*
  * The way through the history of the feed: see replay.h.  A page is
  *
- *     ZRANGEBYSCORE deleted <score of the cursor> +inf WITHSCORES
+ *     ZRANGEBYSCORE deleted <score of the cursor> +inf WITHSCORES LIMIT 0 <m>
  *     XRANGE key <cursor> + COUNT <n>
  *
- * It begins with the cursor's own entry: as streams are cut at their begin,
- * nothing behind it is missing as long as that is there.  When the whole page
- * is empty, the stream may be another one, whose ids are lower: then its top
- * is where to go on.
+ * There may be a hundred times more deleted sessions than events in a page.
+ * So only some are told with it; where there are more, the page tells which
+ * sessions matter, and is read again, as entries do not change:
+ *
+ *     ZMSCORE deleted <each session in the page>
+ *     XRANGE key <cursor> <last> COUNT <n>
+ *
+ * A page begins with the cursor's own entry: as streams are cut at their
+ * begin, nothing behind it is missing as long as that is there.  When the whole
+ * page is empty, the stream may be another one, whose ids are lower: then its
+ * top is where to go on.
  */
 
 
@@ -23,14 +30,20 @@
 #define EVS_REPLAY_BYTES     32768         /* of entries a page aims at */
 #define EVS_REPLAY_FIRST     16            /* entries, before it can aim */
 
+/* deleted sessions that are told with a page: about as long as the page */
+#define EVS_REPLAY_GONE      256
+
 
 static ngx_int_t evs_replay_commit(evs_replay_t *replay, u_char *last,
     ngx_uint_t nreplies, ngx_msec_t timeout);
 static ngx_int_t evs_replay_ask_top(evs_replay_t *replay, ngx_msec_t timeout);
+static ngx_int_t evs_replay_judge(evs_replay_t *replay);
 static void evs_replay_reset(evs_replay_t *replay);
+static void evs_replay_deleted(evs_replay_t *replay, const ngx_str_t *element);
 static void evs_replay_element(void *data, ngx_uint_t nreply,
     const ngx_str_t *element);
 static void evs_replay_value(evs_replay_t *replay, const ngx_str_t *value);
+static void evs_replay_sessions(evs_replay_t *replay, const ngx_str_t *value);
 static void evs_replay_begin(evs_replay_t *replay);
 static void evs_replay_events(evs_replay_t *replay, const ngx_str_t *value,
     ngx_uint_t known);
@@ -69,6 +82,7 @@ evs_replay_ask_top(evs_replay_t *replay, ngx_msec_t timeout)
     }
 
     replay->topping = 1;
+    replay->judging = 0;
 
     return evs_replay_commit(replay, evs_stream_top(p, &replay->key), 1,
                              timeout);
@@ -78,7 +92,7 @@ evs_replay_ask_top(evs_replay_t *replay, ngx_msec_t timeout)
 ngx_int_t
 evs_replay_next(evs_replay_t *replay)
 {
-    u_char           *p, key[EVS_STORE_KEY_MAX], number[NGX_INT64_LEN], *last;
+    u_char           *p, *last, key[EVS_STORE_KEY_MAX], number[NGX_INT64_LEN];
     evs_stream_id_t  *from;
 
     p = evs_redis_reserve(replay->node, 2 * EVS_STREAM_COMMAND_MAX);
@@ -87,11 +101,12 @@ evs_replay_next(evs_replay_t *replay)
     }
 
     replay->topping = 0;
+    replay->judging = 0;
     replay->asked = replay->fit ? replay->fit : EVS_REPLAY_FIRST;
 
     from = &replay->cursor.place.entry;
 
-    p = evs_resp_argc(p, 5);
+    p = evs_resp_argc(p, 8);
     p = evs_resp_arg(p, (u_char *) "ZRANGEBYSCORE", 13);
     last = evs_store_deleted_key(key, replay->conf);
     p = evs_resp_arg(p, key, (size_t) (last - key));
@@ -99,8 +114,47 @@ evs_replay_next(evs_replay_t *replay)
     p = evs_resp_arg(p, number, (size_t) (last - number));
     p = evs_resp_arg(p, (u_char *) "+inf", 4);
     p = evs_resp_arg(p, (u_char *) "WITHSCORES", 10);
+    p = evs_resp_arg(p, (u_char *) "LIMIT", 5);
+    p = evs_resp_arg(p, (u_char *) "0", 1);
+    last = evs_number_write(number, EVS_REPLAY_GONE + 1);
+    p = evs_resp_arg(p, number, (size_t) (last - number));
 
     p = evs_stream_range(p, &replay->key, from, NULL, replay->asked);
+
+    return evs_replay_commit(replay, p, 2, EVS_REPLAY_DEADLINE);
+}
+
+
+/* The page has come, but not who of it is gone. */
+
+static ngx_int_t
+evs_replay_judge(evs_replay_t *replay)
+{
+    u_char           *p, *last, key[EVS_STORE_KEY_MAX];
+    ngx_uint_t        n;
+    evs_stream_id_t   to;
+
+    n = replay->gone.n;
+
+    p = evs_redis_reserve(replay->node, 2 * EVS_STREAM_COMMAND_MAX
+                                        + n * EVS_GONE_ARG_MAX);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    replay->judging = 1;
+    replay->came = replay->entries.count;
+
+    p = evs_resp_argc(p, 2 + n);
+    p = evs_resp_arg(p, (u_char *) "ZMSCORE", 7);
+    last = evs_store_deleted_key(key, replay->conf);
+    p = evs_resp_arg(p, key, (size_t) (last - key));
+    p = evs_gone_args(p, &replay->gone);
+
+    to = replay->entries.last;
+
+    p = evs_stream_range(p, &replay->key, &replay->cursor.place.entry, &to,
+                         replay->asked);
 
     return evs_replay_commit(replay, p, 2, EVS_REPLAY_DEADLINE);
 }
@@ -123,8 +177,15 @@ static void
 evs_replay_reset(evs_replay_t *replay)
 {
     evs_stream_begin(&replay->entries, 0);
-    evs_gone_free(&replay->gone);
 
+    if (replay->judging) {
+        evs_gone_rescore(&replay->gone);
+
+    } else {
+        evs_gone_free(&replay->gone);
+    }
+
+    replay->many = 0;
     replay->at = replay->cursor;
     replay->begun = 0;
     replay->full = 0;
@@ -161,16 +222,47 @@ evs_replay_element(void *data, ngx_uint_t nreply, const ngx_str_t *element)
     }
 
     if (!replay->topping && nreply == 0) {
-
-        if (evs_gone_element(&replay->gone, element, replay->log) != NGX_OK) {
-            replay->failed = 1;
-        }
-
+        evs_replay_deleted(replay, element);
         return;
     }
 
-    if (evs_stream_element(&replay->entries, element) == NGX_OK) {
+    if (evs_stream_element(&replay->entries, element) != NGX_OK) {
+        return;
+    }
+
+    if (replay->many) {
+        evs_replay_sessions(replay, element);
+
+    } else {
         evs_replay_value(replay, element);
+    }
+}
+
+
+static void
+evs_replay_deleted(evs_replay_t *replay, const ngx_str_t *element)
+{
+    evs_gone_t  *gone;
+
+    gone = &replay->gone;
+
+    if (replay->judging) {
+        evs_gone_scored(gone, element);
+        return;
+    }
+
+    if (replay->many) {
+        return;
+    }
+
+    if (evs_gone_element(gone, element, replay->log) != NGX_OK) {
+        replay->failed = 1;
+        return;
+    }
+
+    if (gone->n > EVS_REPLAY_GONE) {
+        replay->many = 1;
+        evs_gone_free(gone);
     }
 }
 
@@ -199,6 +291,30 @@ evs_replay_value(evs_replay_t *replay, const ngx_str_t *value)
     }
 
     evs_replay_events(replay, value, known);
+}
+
+
+/* The sessions of an entry. */
+
+static void
+evs_replay_sessions(evs_replay_t *replay, const ngx_str_t *value)
+{
+    ngx_int_t         rc;
+    evs_feed_entry_t  entry;
+    evs_feed_event_t  event;
+
+    rc = evs_feed_entry_read(&entry, value);
+
+    while (rc == NGX_OK) {
+        rc = evs_feed_entry_next(&entry, &event);
+
+        if (rc == NGX_OK
+            && evs_gone_name(&replay->gone, &event.sid, replay->log) != NGX_OK)
+        {
+            replay->failed = 1;
+            return;
+        }
+    }
 }
 
 
@@ -306,10 +422,19 @@ evs_replay_done(void *data, const evs_redis_reply_t *reply)
 
     if (replay->topping) {
         evs_replay_topped(replay);
-
-    } else {
-        evs_replay_paged(replay);
+        return;
     }
+
+    if (replay->many && evs_gone_named(&replay->gone) != 0) {
+
+        if (evs_replay_judge(replay) != NGX_OK) {
+            replay->handlers->page(replay->data, NGX_ERROR, "no memory");
+        }
+
+        return;
+    }
+
+    evs_replay_paged(replay);
 }
 
 
@@ -317,11 +442,13 @@ static void
 evs_replay_paged(evs_replay_t *replay)
 {
     ngx_int_t         rc;
+    ngx_uint_t        came;
     evs_stream_t     *entries;
     evs_stream_id_t  *cursor;
 
     entries = &replay->entries;
     cursor = &replay->cursor.place.entry;
+    came = replay->judging ? replay->came : entries->count;
 
     if (entries->count == 0) {
 
@@ -360,8 +487,7 @@ evs_replay_paged(evs_replay_t *replay)
     replay->cursor = replay->at;
     replay->fit = evs_stream_fit(entries, EVS_REPLAY_BYTES, EVS_REPLAY_FIRST);
 
-    rc = (replay->full || entries->count == replay->asked) ? NGX_OK
-                                                           : NGX_DONE;
+    rc = (replay->full || came == replay->asked) ? NGX_OK : NGX_DONE;
 
     evs_gone_free(&replay->gone);
 

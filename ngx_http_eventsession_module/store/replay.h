@@ -67,9 +67,14 @@ typedef struct {
     evs_stream_t                    entries;
     evs_gone_t                      gone;
     ngx_uint_t                      asked;     /* entries */
+    ngx_uint_t                      came;      /* of them, the first time */
     ngx_uint_t                      fit;       /* entries to ask for */
 
     unsigned                        topping:1; /* the top is asked for */
+    unsigned                        many:1;    /* more are gone than are
+                                                  told: who is in this page? */
+    unsigned                        judging:1; /* the page is read again, with
+                                                  what that tells */
     unsigned                        begun:1;   /* entries have come in */
     unsigned                        full:1;    /* an event was declined */
     unsigned                        moved:1;   /* by the last page */
