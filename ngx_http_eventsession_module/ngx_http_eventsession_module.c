@@ -14,6 +14,7 @@
 #include "http/batch_conf.h"
 #include "http/feed.h"
 #include "http/health.h"
+#include "http/hide.h"
 #include "http/log.h"
 #include "http/metrics.h"
 #include "http/schema.h"
@@ -37,6 +38,7 @@ typedef struct {
 
 
 static void *ngx_http_eventsession_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_eventsession_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_eventsession_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_eventsession_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -344,7 +346,7 @@ static ngx_http_module_t  ngx_http_eventsession_module_ctx = {
     ngx_http_eventsession_create_main_conf,    /* create main configuration */
     NULL,                                      /* init main configuration */
 
-    NULL,                                      /* create server configuration */
+    ngx_http_eventsession_create_srv_conf,     /* create server configuration */
     NULL,                                      /* merge server configuration */
 
     ngx_http_eventsession_create_loc_conf,     /* create location conf */
@@ -391,6 +393,13 @@ ngx_http_eventsession_create_main_conf(ngx_conf_t *cf)
     }
 
     return conf;
+}
+
+
+static void *
+ngx_http_eventsession_create_srv_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_eventsession_srv_conf_t));
 }
 
 
@@ -537,6 +546,7 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
     ngx_uint_t                           i;
     evs_redis_conf_t                   **used;
     ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_eventsession_srv_conf_t    *escf;
     ngx_http_eventsession_loc_conf_t   **location;
     ngx_http_eventsession_main_conf_t   *emcf;
 
@@ -570,6 +580,13 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
 
     *location = conf;
 
+    if (conf->require_application) {
+        escf = ngx_http_conf_get_module_srv_conf(cf,
+                                               ngx_http_eventsession_module);
+        escf->hides = 1;
+        emcf->hides = 1;
+    }
+
     used = emcf->used.elts;
 
     for (i = 0; i < emcf->used.nelts; i++) {
@@ -592,7 +609,7 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
 /*
  * Where eventsession_feed is not said, a location writes to the feed if some
  * location of this configuration serves it from there.  A module that is
- * merely loaded counts nothing and has no shared memory.
+ * merely loaded counts nothing, hides nothing and has no shared memory.
  */
 
 static ngx_int_t
@@ -615,6 +632,10 @@ ngx_http_eventsession_postconfiguration(ngx_conf_t *cf)
 
     if (!emcf->endpoints) {
         return NGX_OK;
+    }
+
+    if (emcf->hides && ngx_http_eventsession_hide_init(cf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ngx_http_eventsession_account_init(cf, &emcf->accounts) != NGX_OK) {

@@ -41,6 +41,7 @@ typedef struct {
                                        of ngx_http_eventsession_loc_conf_t * */
     ngx_uint_t                         endpoints; /* there are some */
     ngx_uint_t                         accounts;  /* the variables are used */
+    ngx_uint_t                         hides;     /* some server does */
     ngx_shm_zone_t                    *zone;      /* of the metrics; or NULL */
 } ngx_http_eventsession_main_conf_t;
 
@@ -69,6 +70,11 @@ typedef struct {
 
     ngx_str_t                          location;  /* its name, if a prefix */
 } ngx_http_eventsession_loc_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                         hides;     /* what http/hide.h says */
+} ngx_http_eventsession_srv_conf_t;
 
 
 extern ngx_module_t  ngx_http_eventsession_module;

@@ -634,7 +634,7 @@ forget();
 fed();
 
 my $no = 'a trusted application is required: its UUID in the header '
-    . '\\"application\\"';
+    . '\\"application\\", or in the argument of that name';
 
 for my $headers ([], [ 'application: x' ], [ 'application: ' . uuid() ],
     [ ('application: ' . APP) x 2 ])
@@ -643,8 +643,10 @@ for my $headers ([], [ 'application: x' ], [ 'application: ' . uuid() ],
         headers => $headers);
 }
 
-refused('[{}]', 403, $no, 'one in the URL, which logs would have',
-    path => '/trusted?application=' . APP);
+refused('[{}]', 403, $no, "as the argument: $_",
+    path => "/trusted?application=$_") for 'x', uuid(), APP . 'x';
+refused('[{}]', 403, $no, 'the header goes first',
+    path => '/trusted?application=' . APP, headers => [ 'application: x' ]);
 
 is(stored_sum($redis), 0, 'nothing is stored');
 
@@ -656,6 +658,16 @@ is_deeply([ map { $_->{application} } fed() ], [ ('example') x 2 ],
     'is named on the feed');
 is((events($nginx, 'to=1'))[0], '{"timestamp":1,"data":7}',
     'its events are as others');
+
+for my $form (APP, uc(APP), APP =~ tr/-//dr,
+    APP =~ s/(.)/sprintf('%%%02x', ord($1))/ger)
+{
+    accepted($nginx, '[{"timestamp":1}]', 1, "as the argument: $form",
+        path => "/trusted?single_shard=true&application=$form");
+}
+
+is_deeply([ map { $_->{application} } fed() ], [ ('example') x 4 ],
+    'is named, too');
 
 
 # not before Redis has confirmed

@@ -12,51 +12,36 @@
 #include "http/header.h"
 
 
-#define NGX_HTTP_EVENTSESSION_APPLICATION  "application"
-
 /* of an argument, each byte of a UUID written as %xx */
 #define NGX_HTTP_EVENTSESSION_APPLICATION_MAX  (3 * 36)
 
 
 static ngx_int_t ngx_http_eventsession_application_arg(ngx_http_request_t *r,
     evs_sid_t *uuid);
-static void ngx_http_eventsession_application_hide(ngx_str_t *text);
 
 
 ngx_int_t
 ngx_http_eventsession_application(ngx_http_request_t *r, ngx_uint_t arg,
     evs_sid_t *uuid)
 {
-    ngx_int_t   rc;
     ngx_str_t  *value;
 
     value = ngx_http_eventsession_header_in(r,
                                            NGX_HTTP_EVENTSESSION_APPLICATION);
 
     if (value == NULL) {
-        rc = arg ? ngx_http_eventsession_application_arg(r, uuid)
-                 : NGX_DECLINED;
+        return arg ? ngx_http_eventsession_application_arg(r, uuid)
+                   : NGX_DECLINED;
+    }
 
-    } else if (ngx_http_eventsession_header_count(r,
+    if (ngx_http_eventsession_header_count(r,
                                            NGX_HTTP_EVENTSESSION_APPLICATION)
-               != 1)
+        != 1)
     {
-        rc = NGX_DECLINED;
-
-    } else {
-        rc = evs_sid_parse(uuid, EVS_SID_UUID, value->data, value->len);
+        return NGX_DECLINED;
     }
 
-    if (arg) {
-
-        /* in HTTP/1 the same bytes, in HTTP/2 texts of their own */
-
-        ngx_http_eventsession_application_hide(&r->request_line);
-        ngx_http_eventsession_application_hide(&r->unparsed_uri);
-        ngx_http_eventsession_application_hide(&r->args);
-    }
-
-    return rc;
+    return evs_sid_parse(uuid, EVS_SID_UUID, value->data, value->len);
 }
 
 
@@ -80,34 +65,4 @@ ngx_http_eventsession_application_arg(ngx_http_request_t *r, evs_sid_t *uuid)
     ngx_unescape_uri(&dst, &src, value.len, 0);
 
     return evs_sid_parse(uuid, EVS_SID_UUID, buf, (size_t) (dst - buf));
-}
-
-
-/* The value of each argument of that name, in args or in what holds them. */
-
-static void
-ngx_http_eventsession_application_hide(ngx_str_t *text)
-{
-    size_t   len;
-    u_char  *p, *last;
-
-    static u_char  name[] = NGX_HTTP_EVENTSESSION_APPLICATION "=";
-
-    len = sizeof(name) - 1;
-    p = text->data;
-    last = p + text->len;
-
-    while ((size_t) (last - p) > len) {
-
-        if ((p != text->data && p[-1] != '?' && p[-1] != '&')
-            || ngx_strncasecmp(p, name, len) != 0)
-        {
-            p++;
-            continue;
-        }
-
-        for (p += len; p < last && *p != '&' && *p != ' '; p++) {
-            *p = '*';
-        }
-    }
 }

@@ -16,13 +16,14 @@
 #include "event/sid.h"
 
 
+/* its header and argument */
+#define NGX_HTTP_EVENTSESSION_APPLICATION  "application"
+
+
 /*
- * The application's UUID, canonical, from the header "application"; with arg,
- * also from the argument of that name, if there is no header.  NGX_OK, or
- * NGX_DECLINED: none, more than one header, or no UUID.
- *
- * With arg, the argument's value is made unreadable in the request, whatever
- * is returned: it is a credential, and nginx logs what is requested.
+ * The application's UUID, canonical, from the header; with arg, also from the
+ * argument, if there is no header.  NGX_OK, or NGX_DECLINED: none, more than
+ * one header, or no UUID.  It is a credential: see http/hide.h.
  */
 ngx_int_t ngx_http_eventsession_application(ngx_http_request_t *r,
     ngx_uint_t arg, evs_sid_t *uuid);

@@ -194,7 +194,6 @@ ngx_http_eventsession_log_begin(ngx_http_eventsession_log_t *ctx)
     }
 
     ctx->require.request = ctx->request;
-    ctx->require.arg = 1;
     ctx->require.data = ctx;
     ctx->require.done = ngx_http_eventsession_log_known;
 

@@ -35,7 +35,7 @@ ngx_http_eventsession_require(ngx_http_eventsession_require_t *require,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_eventsession_application(r, require->arg, &require->uuid);
+    rc = ngx_http_eventsession_application(r, 1, &require->uuid);
 
     if (rc == NGX_OK) {
         require->waiter.data = require;
@@ -91,7 +91,8 @@ ngx_http_eventsession_require_reply(ngx_http_eventsession_require_t *require,
 
         return ngx_http_eventsession_problem(r, NGX_HTTP_FORBIDDEN,
                            "a trusted application is required: its UUID in "
-                           "the header \"application\"");
+                           "the header \"application\", or in the argument "
+                           "of that name");
     }
 }
 

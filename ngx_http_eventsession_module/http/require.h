@@ -20,8 +20,6 @@
 typedef struct {
     /* set by the caller */
     ngx_http_request_t   *request;
-    ngx_uint_t            arg;          /* 1: the argument "application" does,
-                                           where there is no header */
     void                 *data;
     /* once after NGX_DONE, with what else ngx_http_eventsession_require() may
        return, when the log of the request's connection is set */

@@ -141,19 +141,15 @@ ngx_http_eventsession_ingest_handler(ngx_http_request_t *r)
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
-    /* first of all: it is not to be seen in the log, whatever comes of it */
-
-    uuid.len = 0;
-
-    if (elcf->require_application
-        && ngx_http_eventsession_application(r, 1, &uuid) != NGX_OK)
-    {
-        uuid.len = 0;
-    }
-
     rc = ngx_http_eventsession_ws_handshake(r, elcf->origins, &key);
     if (rc != NGX_DECLINED) {
         return rc;
+    }
+
+    if (!elcf->require_application
+        || ngx_http_eventsession_application(r, 1, &uuid) != NGX_OK)
+    {
+        uuid.len = 0;
     }
 
     protocol = ngx_http_eventsession_ws_offers(r, "eventsession.v1") ? &v1
