@@ -17,6 +17,7 @@
 #include "http/hide.h"
 #include "http/log.h"
 #include "http/metrics.h"
+#include "http/posted.h"
 #include "http/schema.h"
 #include "http/session.h"
 #include "http/track.h"
@@ -1093,9 +1094,7 @@ ngx_http_eventsession_exit_process(ngx_cycle_t *cycle)
     evs_log_drop_exit();
     evs_feed_exit();
     evs_apps_exit();
-    ngx_http_eventsession_batch_exit();
-    ngx_http_eventsession_log_exit();
-    ngx_http_eventsession_track_exit();
+    ngx_http_eventsession_posted_exit();
 
     ngx_http_eventsession_ingest_exit();
     ngx_http_eventsession_ws_exit();

@@ -1,9 +1,7 @@
 
 /*
- * POST /events (contract, section 3): the body is read, its events go to the
+ * POST /events (contract, section 3): the events of what is posted go to the
  * workers of their shards, and the reply is made when all are stored.
- *
- * What is being stored outlives its request, if the client leaves.
  */
 
 
@@ -14,51 +12,37 @@
 #include "http/account.h"
 #include "http/batch.h"
 #include "http/batch_read.h"
-#include "http/body.h"
 #include "http/header.h"
+#include "http/posted.h"
 #include "http/reply.h"
-#include "http/require.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/batch.h"
 
 
-#define NGX_HTTP_EVENTSESSION_KEY_MAX  255
+#define NGX_HTTP_EVENTSESSION_KEY_MAX      255
+
+/* of the media types below */
+#define NGX_HTTP_EVENTSESSION_BATCH_LINES  1
 
 
 typedef struct {
-    ngx_http_request_t   *request;    /* NULL: gone */
-    ngx_str_t             body;       /* the request's, and the rest */
-    ngx_str_t            *key;        /* Idempotency-Key; NULL: none */
-    evs_batch_t           batch;
-    unsigned              lines:1;    /* NDJSON */
-
-    ngx_http_eventsession_require_t  require;
+    ngx_http_eventsession_posted_t   posted;
+    ngx_str_t                       *key;    /* Idempotency-Key; NULL: none */
+    evs_batch_t                      batch;
 } ngx_http_eventsession_batch_t;
 
 
 static ngx_int_t ngx_http_eventsession_batch_post(ngx_http_request_t *r);
 static ngx_int_t ngx_http_eventsession_batch_key(ngx_http_request_t *r,
     ngx_str_t **key);
-static void ngx_http_eventsession_batch_json(ngx_http_request_t *r,
-    ngx_str_t *body);
-static void ngx_http_eventsession_batch_lines(ngx_http_request_t *r,
-    ngx_str_t *body);
-static void ngx_http_eventsession_batch_body(ngx_http_request_t *r,
-    ngx_str_t *body, ngx_uint_t lines);
-static ngx_http_eventsession_batch_t *ngx_http_eventsession_batch_create(
-    ngx_http_request_t *r);
-static void ngx_http_eventsession_batch_cleanup(void *data);
-static void ngx_http_eventsession_batch_free(
-    ngx_http_eventsession_batch_t *ctx);
 static ngx_int_t ngx_http_eventsession_batch_begin(
-    ngx_http_eventsession_batch_t *ctx);
-static ngx_int_t ngx_http_eventsession_batch_trust(
-    ngx_http_eventsession_batch_t *ctx);
-static void ngx_http_eventsession_batch_known(void *data, ngx_int_t rc);
+    ngx_http_eventsession_posted_t *posted);
+static void ngx_http_eventsession_batch_leave(
+    ngx_http_eventsession_posted_t *posted);
+static void ngx_http_eventsession_batch_free(
+    ngx_http_eventsession_posted_t *posted);
 static ngx_int_t ngx_http_eventsession_batch_trusted(
-    ngx_http_eventsession_batch_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_http_eventsession_batch_plan(
-    ngx_http_eventsession_batch_t *ctx);
+    ngx_http_eventsession_posted_t *posted);
 static ngx_int_t ngx_http_eventsession_batch_single(ngx_http_request_t *r,
     ngx_uint_t *single);
 static void ngx_http_eventsession_batch_digests(
@@ -75,26 +59,28 @@ static void ngx_http_eventsession_batch_done(void *data, ngx_int_t rc,
     const char *failure);
 static ngx_int_t ngx_http_eventsession_batch_accepted(
     ngx_http_eventsession_batch_t *ctx);
-static void ngx_http_eventsession_batch_end(ngx_http_request_t *r,
-    ngx_int_t rc);
 
 
-static const ngx_http_eventsession_body_type_t
-    ngx_http_eventsession_batch_types[] =
+static const char *const  ngx_http_eventsession_batch_types[] = {
+    "application/json", "application/x-ndjson", NULL
+};
+
+static const ngx_http_eventsession_posted_handlers_t
+    ngx_http_eventsession_batch_posted =
 {
-    { "application/json", ngx_http_eventsession_batch_json },
-    { "application/x-ndjson", ngx_http_eventsession_batch_lines },
-    { NULL, NULL }
+    ngx_http_eventsession_batch_types,
+    sizeof(ngx_http_eventsession_batch_t),
+    ngx_http_eventsession_batch_begin,
+    ngx_http_eventsession_batch_trusted,
+    NULL,
+    ngx_http_eventsession_batch_leave,
+    ngx_http_eventsession_batch_free
 };
 
 static const evs_batch_handlers_t  ngx_http_eventsession_batch_handlers = {
     ngx_http_eventsession_batch_planned,
     ngx_http_eventsession_batch_done
 };
-
-
-/* of this process: the names of an object that is read */
-static evs_json_names_t  *ngx_http_eventsession_batch_names;
 
 
 ngx_int_t
@@ -119,13 +105,6 @@ ngx_http_eventsession_batch_post(ngx_http_request_t *r)
     ngx_int_t   rc;
     ngx_str_t  *key;
 
-    if (ngx_http_eventsession_batch_names == NULL) {
-        ngx_http_eventsession_batch_names = evs_json_names_create();
-        if (ngx_http_eventsession_batch_names == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
     if (ngx_http_eventsession_batch_key(r, &key) != NGX_OK) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
@@ -138,8 +117,8 @@ ngx_http_eventsession_batch_post(ngx_http_request_t *r)
                             NGX_HTTP_EVENTSESSION_KEY_MAX);
     }
 
-    return ngx_http_eventsession_read_body(r,
-                                           ngx_http_eventsession_batch_types);
+    return ngx_http_eventsession_posted_read(r,
+                                         &ngx_http_eventsession_batch_posted);
 }
 
 
@@ -172,202 +151,88 @@ ngx_http_eventsession_batch_key(ngx_http_request_t *r, ngx_str_t **key)
 }
 
 
-static void
-ngx_http_eventsession_batch_json(ngx_http_request_t *r, ngx_str_t *body)
-{
-    ngx_http_eventsession_batch_body(r, body, 0);
-}
-
-
-static void
-ngx_http_eventsession_batch_lines(ngx_http_request_t *r, ngx_str_t *body)
-{
-    ngx_http_eventsession_batch_body(r, body, 1);
-}
-
-
-static void
-ngx_http_eventsession_batch_body(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_uint_t lines)
-{
-    ngx_int_t                       rc;
-    ngx_http_eventsession_batch_t  *ctx;
-
-    ctx = ngx_http_eventsession_batch_create(r);
-
-    if (ctx == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    ctx->body = *body;
-    ctx->lines = (lines != 0);
-    (void) ngx_http_eventsession_batch_key(r, &ctx->key);
-
-    rc = ngx_http_eventsession_batch_begin(ctx);
-
-    if (rc == NGX_DONE) {
-
-        /* it goes on when Redis has answered, unless the client leaves */
-
-        r->read_event_handler = ngx_http_test_reading;
-        return;
-    }
-
-    ngx_http_finalize_request(r, rc);
-}
-
-
-static ngx_http_eventsession_batch_t *
-ngx_http_eventsession_batch_create(ngx_http_request_t *r)
-{
-    ngx_http_cleanup_t             *cln;
-    ngx_http_eventsession_batch_t  *ctx;
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    ctx = ngx_calloc(sizeof(ngx_http_eventsession_batch_t),
-                     r->connection->log);
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    ctx->request = r;
-
-    cln->handler = ngx_http_eventsession_batch_cleanup;
-    cln->data = ctx;
-
-    return ctx;
-}
-
-
-static void
-ngx_http_eventsession_batch_cleanup(void *data)
-{
-    ngx_http_eventsession_batch_t  *ctx = data;
-
-    ctx->request = NULL;
-
-    ngx_http_eventsession_require_cancel(&ctx->require);
-    evs_batch_cancel(&ctx->batch);
-
-    if (!ctx->batch.storing) {
-        ngx_http_eventsession_batch_free(ctx);
-    }
-}
-
-
-static void
-ngx_http_eventsession_batch_free(ngx_http_eventsession_batch_t *ctx)
-{
-    evs_batch_free(&ctx->batch);
-    ngx_free(ctx);
-}
-
-
 /*
  * Whatever a body waits for from now on, it takes part of the room that there
  * is.  NGX_DONE: it goes on later; else what to finalize with.  So all below.
  */
 
 static ngx_int_t
-ngx_http_eventsession_batch_begin(ngx_http_eventsession_batch_t *ctx)
+ngx_http_eventsession_batch_begin(ngx_http_eventsession_posted_t *posted)
 {
+    ngx_int_t                          rc;
     evs_batch_t                       *batch;
-    ngx_http_request_t                *r;
+    ngx_http_eventsession_batch_t     *ctx;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
-    r = ctx->request;
+    ctx = (ngx_http_eventsession_batch_t *) posted;
     batch = &ctx->batch;
 
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
-
-    batch->node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
-    if (batch->node == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_eventsession_posted_room(posted);
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
-    if (!evs_store_has_room(&elcf->store, batch->node)) {
-        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "the store is too far behind, try again later");
-    }
+    (void) ngx_http_eventsession_batch_key(posted->request, &ctx->key);
 
-    batch->pool = evs_pool(&elcf->workers, &elcf->store, batch->node);
+    elcf = ngx_http_get_module_loc_conf(posted->request,
+                                        ngx_http_eventsession_module);
+
+    batch->pool = evs_pool(&elcf->workers, &elcf->store, posted->node);
     if (batch->pool == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     batch->store = &elcf->store;
-    batch->memory = r->pool;
+    batch->node = posted->node;
+    batch->memory = posted->request->pool;
     batch->log = ngx_cycle->log;
     batch->handlers = &ngx_http_eventsession_batch_handlers;
     batch->data = ctx;
 
-    evs_batch_hold(batch, ctx->body.len);
+    evs_batch_hold(batch, posted->body.len);
 
-    return ngx_http_eventsession_batch_trust(ctx);
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_batch_trust(ngx_http_eventsession_batch_t *ctx)
-{
-    ngx_http_eventsession_require_t  *require;
-
-    require = &ctx->require;
-
-    require->request = ctx->request;
-    require->data = ctx;
-    require->done = ngx_http_eventsession_batch_known;
-
-    return ngx_http_eventsession_batch_trusted(ctx,
-                  ngx_http_eventsession_require(require, ctx->batch.node));
+    return ngx_http_eventsession_posted_trust(posted);
 }
 
 
 static void
-ngx_http_eventsession_batch_known(void *data, ngx_int_t rc)
+ngx_http_eventsession_batch_leave(ngx_http_eventsession_posted_t *posted)
 {
-    ngx_http_request_t             *r;
-    ngx_http_eventsession_batch_t  *ctx = data;
+    ngx_http_eventsession_batch_t  *ctx;
 
-    r = ctx->request;
-    rc = ngx_http_eventsession_batch_trusted(ctx, rc);
+    ctx = (ngx_http_eventsession_batch_t *) posted;
 
-    if (rc != NGX_DONE) {
-        ngx_http_eventsession_batch_end(r, rc);
-    }
+    evs_batch_cancel(&ctx->batch);
+
+    posted->storing = ctx->batch.storing;
 }
 
 
-/* What eventsession_require_application says of the request. */
-
-static ngx_int_t
-ngx_http_eventsession_batch_trusted(ngx_http_eventsession_batch_t *ctx,
-    ngx_int_t rc)
+static void
+ngx_http_eventsession_batch_free(ngx_http_eventsession_posted_t *posted)
 {
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
+    ngx_http_eventsession_batch_t  *ctx;
 
-    ctx->batch.application = ctx->require.application;
+    ctx = (ngx_http_eventsession_batch_t *) posted;
 
-    return ngx_http_eventsession_batch_plan(ctx);
+    evs_batch_free(&ctx->batch);
 }
 
 
 static ngx_int_t
-ngx_http_eventsession_batch_plan(ngx_http_eventsession_batch_t *ctx)
+ngx_http_eventsession_batch_trusted(ngx_http_eventsession_posted_t *posted)
 {
-    ngx_int_t  rc;
+    ngx_int_t                       rc;
+    ngx_http_eventsession_batch_t  *ctx;
 
-    if (ngx_http_eventsession_batch_single(ctx->request, &ctx->batch.single)
+    ctx = (ngx_http_eventsession_batch_t *) posted;
+    ctx->batch.application = posted->application;
+
+    if (ngx_http_eventsession_batch_single(posted->request,
+                                           &ctx->batch.single)
         != NGX_OK)
     {
-        return ngx_http_eventsession_problem(ctx->request,
+        return ngx_http_eventsession_problem(posted->request,
                                       NGX_HTTP_BAD_REQUEST,
                                       "single_shard must be true or false");
     }
@@ -418,7 +283,7 @@ ngx_http_eventsession_batch_digests(ngx_http_eventsession_batch_t *ctx)
     batch->keyed = 1;
 
     evs_once_digest(batch->once.digest, ctx->key, &batch->application);
-    evs_once_digest(batch->body, &ctx->body, &none);
+    evs_once_digest(batch->body, &ctx->posted.body, &none);
 }
 
 
@@ -429,12 +294,10 @@ ngx_http_eventsession_batch_planned(void *data, ngx_int_t rc,
     ngx_http_request_t             *r;
     ngx_http_eventsession_batch_t  *ctx = data;
 
-    r = ctx->request;
+    r = ctx->posted.request;
     rc = ngx_http_eventsession_batch_follow(ctx, rc, failure);
 
-    if (rc != NGX_DONE) {
-        ngx_http_eventsession_batch_end(r, rc);
-    }
+    ngx_http_eventsession_posted_go_on(r, rc);
 }
 
 
@@ -451,12 +314,12 @@ ngx_http_eventsession_batch_follow(ngx_http_eventsession_batch_t *ctx,
         return ngx_http_eventsession_batch_accepted(ctx);
 
     case NGX_DECLINED:
-        return ngx_http_eventsession_problem(ctx->request, 422,
+        return ngx_http_eventsession_problem(ctx->posted.request, 422,
                            "the Idempotency-Key was sent with another body: "
                            "a new body needs a new key");
 
     default:
-        return ngx_http_eventsession_problem(ctx->request,
+        return ngx_http_eventsession_problem(ctx->posted.request,
                            NGX_HTTP_SERVICE_UNAVAILABLE,
                            "not stored: %s, try again later", failure);
     }
@@ -490,14 +353,18 @@ ngx_http_eventsession_batch_read(ngx_http_eventsession_batch_t *ctx)
 {
     evs_scan_t                         scan;
     ngx_http_request_t                *r;
+    ngx_http_eventsession_posted_t    *posted;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
-    r = ctx->request;
+    posted = &ctx->posted;
+    r = posted->request;
+
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
-    evs_scan_init_batch(&scan, ctx->body.data, ctx->body.len, elcf->sid_kind,
-                        &elcf->limits, ngx_http_eventsession_batch_names,
-                        evs_batch_now(&ctx->batch), ctx->lines);
+    evs_scan_init_batch(&scan, posted->body.data, posted->body.len,
+                        elcf->sid_kind, &elcf->limits, posted->names,
+                        evs_batch_now(&ctx->batch),
+                        posted->type == NGX_HTTP_EVENTSESSION_BATCH_LINES);
 
     switch (evs_batch_read(&ctx->batch, &scan)) {
 
@@ -529,15 +396,15 @@ ngx_http_eventsession_batch_done(void *data, ngx_int_t rc,
     ngx_http_request_t             *r;
     ngx_http_eventsession_batch_t  *ctx = data;
 
-    r = ctx->request;
-
     if (rc != NGX_DECLINED) {
-        ngx_http_eventsession_account_stored(r, EVS_STATS_BATCH,
+        ngx_http_eventsession_account_stored(ctx->posted.request,
+                                             EVS_STATS_BATCH,
                                              ctx->batch.entries, failure);
     }
 
+    r = ngx_http_eventsession_posted_stored(&ctx->posted);
+
     if (r == NULL) {
-        ngx_http_eventsession_batch_free(ctx);
         return;
     }
 
@@ -560,7 +427,7 @@ ngx_http_eventsession_batch_done(void *data, ngx_int_t rc,
         break;
     }
 
-    ngx_http_eventsession_batch_end(r, rc);
+    ngx_http_eventsession_posted_go_on(r, rc);
 }
 
 
@@ -570,7 +437,7 @@ ngx_http_eventsession_batch_accepted(ngx_http_eventsession_batch_t *ctx)
     u_char              *json, *last;
     ngx_http_request_t  *r;
 
-    r = ctx->request;
+    r = ctx->posted.request;
 
     json = ngx_pnalloc(r->pool, sizeof("{\"accepted\":}") + NGX_INT_T_LEN);
     if (json == NULL) {
@@ -584,22 +451,6 @@ ngx_http_eventsession_batch_accepted(ngx_http_eventsession_batch_t *ctx)
 }
 
 
-/* From an event that is not the request's own. */
-
-static void
-ngx_http_eventsession_batch_end(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_connection_t  *c;
-
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
-}
-
-
 ngx_int_t
 ngx_http_eventsession_batch_init(ngx_cycle_t *cycle,
     const evs_store_conf_t *store, const evs_pool_conf_t *workers)
@@ -610,14 +461,4 @@ ngx_http_eventsession_batch_init(ngx_cycle_t *cycle,
 
     return (node == NULL || evs_pool(workers, store, node) == NULL)
            ? NGX_ERROR : NGX_OK;
-}
-
-
-void
-ngx_http_eventsession_batch_exit(void)
-{
-    if (ngx_http_eventsession_batch_names != NULL) {
-        evs_json_names_destroy(ngx_http_eventsession_batch_names);
-        ngx_http_eventsession_batch_names = NULL;
-    }
 }

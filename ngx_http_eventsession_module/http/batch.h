@@ -21,8 +21,5 @@ ngx_int_t ngx_http_eventsession_batch_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_eventsession_batch_init(ngx_cycle_t *cycle,
     const evs_store_conf_t *store, const evs_pool_conf_t *workers);
 
-/* At the end of a process. */
-void ngx_http_eventsession_batch_exit(void);
-
 
 #endif /* _NGX_HTTP_EVENTSESSION_BATCH_H_INCLUDED_ */

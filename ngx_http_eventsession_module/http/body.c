@@ -35,6 +35,8 @@ typedef enum {
 
 typedef struct {
     ngx_http_eventsession_body_pt    handler;
+    const void                      *data;
+    ngx_uint_t                       type;
     ngx_http_eventsession_coding_e   coding;
     uint64_t                         tick;   /* when it was whole */
 } ngx_http_eventsession_body_ctx_t;
@@ -51,9 +53,8 @@ typedef struct {
 } ngx_http_eventsession_inflate_t;
 
 
-static const ngx_http_eventsession_body_type_t *
-    ngx_http_eventsession_body_type(ngx_http_request_t *r,
-    const ngx_http_eventsession_body_type_t *types);
+static ngx_uint_t ngx_http_eventsession_body_type(ngx_http_request_t *r,
+    const char *const *types);
 static ngx_uint_t ngx_http_eventsession_body_is(const ngx_str_t *value,
     const char *type);
 static ngx_int_t ngx_http_eventsession_body_coding(ngx_http_request_t *r,
@@ -74,15 +75,16 @@ static void ngx_http_eventsession_zfree(void *opaque, void *address);
 
 ngx_int_t
 ngx_http_eventsession_read_body(ngx_http_request_t *r,
-    const ngx_http_eventsession_body_type_t *types)
+    const char *const *types, ngx_http_eventsession_body_pt handler,
+    const void *data)
 {
-    ngx_int_t                                 rc;
-    ngx_http_eventsession_body_ctx_t         *ctx;
-    const ngx_http_eventsession_body_type_t  *type;
+    ngx_int_t                          rc;
+    ngx_uint_t                         type;
+    ngx_http_eventsession_body_ctx_t  *ctx;
 
     type = ngx_http_eventsession_body_type(r, types);
 
-    if (type->type == NULL) {
+    if (types[type] == NULL) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
             return rc;
@@ -90,9 +92,8 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r,
 
         return ngx_http_eventsession_problem(r,
                    NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                   "the Content-Type must be %s%s%s", types[0].type,
-                   types[1].type ? " or " : "",
-                   types[1].type ? types[1].type : "");
+                   "the Content-Type must be %s%s%s", types[0],
+                   types[1] ? " or " : "", types[1] ? types[1] : "");
     }
 
     ctx = ngx_palloc(r->pool, sizeof(ngx_http_eventsession_body_ctx_t));
@@ -100,7 +101,9 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->handler = type->handler;
+    ctx->handler = handler;
+    ctx->data = data;
+    ctx->type = type;
 
     rc = ngx_http_eventsession_body_coding(r, &ctx->coding);
     if (rc != NGX_DECLINED) {
@@ -116,24 +119,27 @@ ngx_http_eventsession_read_body(ngx_http_request_t *r,
 }
 
 
-static const ngx_http_eventsession_body_type_t *
+/* The index of the request's media type; of the last, NULL: another one. */
+
+static ngx_uint_t
 ngx_http_eventsession_body_type(ngx_http_request_t *r,
-    const ngx_http_eventsession_body_type_t *types)
+    const char *const *types)
 {
+    ngx_uint_t        i;
     ngx_table_elt_t  *header;
 
     header = r->headers_in.content_type;
 
-    for ( /* void */ ; types->type != NULL; types++) {
+    for (i = 0; types[i] != NULL; i++) {
 
         if (header != NULL
-            && ngx_http_eventsession_body_is(&header->value, types->type))
+            && ngx_http_eventsession_body_is(&header->value, types[i]))
         {
             break;
         }
     }
 
-    return types;
+    return i;
 }
 
 
@@ -251,7 +257,7 @@ ngx_http_eventsession_body_read(ngx_http_request_t *r)
 
         ngx_http_eventsession_account_body(r, body.len);
 
-        ctx->handler(r, &body);
+        ctx->handler(r, &body, ctx->type, ctx->data);
         return;
 
     case NGX_DECLINED:

@@ -16,8 +16,5 @@
 /* Content handler of the endpoint */
 ngx_int_t ngx_http_eventsession_log_handler(ngx_http_request_t *r);
 
-/* Frees what the process keeps for all requests. */
-void ngx_http_eventsession_log_exit(void);
-
 
 #endif /* _NGX_HTTP_EVENTSESSION_LOG_H_INCLUDED_ */

@@ -1,11 +1,7 @@
 
 /*
- * POST /api/v1/events/ (contract, section 4): the body is read, each of its
- * events is looked at, the application is asked for, and all is stored as one
- * message.
- *
- * What is under way at the store outlives its request, if the client leaves:
- * it isn't the request pool's.
+ * POST /api/v1/events/ (contract, section 4): each event of what is posted is
+ * looked at, the application is asked for, and all is stored as one message.
  */
 
 
@@ -15,66 +11,56 @@
 
 #include "event/track.h"
 #include "http/account.h"
-#include "http/application.h"
-#include "http/body.h"
 #include "http/fields.h"
+#include "http/posted.h"
 #include "http/reply.h"
 #include "http/schema.h"
 #include "http/track.h"
 #include "ngx_http_eventsession_module.h"
 #include "store/append.h"
-#include "store/apps.h"
 
 
 typedef struct {
-    ngx_http_request_t   *request;    /* NULL: gone */
-    evs_track_t           track;      /* the request's */
-    evs_sid_t             uuid;       /* of the application */
-    evs_apps_waiter_t     waiter;
-    evs_append_t          append;
-    unsigned              storing:1;
+    ngx_http_eventsession_posted_t   posted;
+    evs_track_t                      track;      /* the request's */
+    evs_append_t                     append;
 } ngx_http_eventsession_track_t;
 
 
-static void ngx_http_eventsession_track_body(ngx_http_request_t *r,
-    ngx_str_t *body);
-static ngx_http_eventsession_track_t *ngx_http_eventsession_track_create(
-    ngx_http_request_t *r);
-static void ngx_http_eventsession_track_cleanup(void *data);
+static ngx_int_t ngx_http_eventsession_track_begin(
+    ngx_http_eventsession_posted_t *posted);
 static ngx_int_t ngx_http_eventsession_track_parse(
     ngx_http_eventsession_track_t *ctx, ngx_str_t *body);
 static void ngx_http_eventsession_track_session(
     ngx_http_eventsession_track_t *ctx);
 static ngx_int_t ngx_http_eventsession_track_schemas(
     ngx_http_eventsession_track_t *ctx);
-static ngx_int_t ngx_http_eventsession_track_application(
-    ngx_http_eventsession_track_t *ctx);
-static void ngx_http_eventsession_track_known(evs_apps_waiter_t *waiter,
-    ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_track_trusted(
-    ngx_http_eventsession_track_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_http_eventsession_track_store(
-    ngx_http_eventsession_track_t *ctx);
+    ngx_http_eventsession_posted_t *posted);
+static ngx_int_t ngx_http_eventsession_track_refuse(ngx_http_request_t *r);
 static ngx_int_t ngx_http_eventsession_track_append(
-    ngx_http_eventsession_track_t *ctx, evs_redis_node_t *node);
+    ngx_http_eventsession_track_t *ctx);
 static void ngx_http_eventsession_track_stored(void *data,
     const char *failure);
-static void ngx_http_eventsession_track_end(ngx_http_request_t *r,
-    ngx_int_t rc);
 static ngx_int_t ngx_http_eventsession_track_events(
     ngx_http_eventsession_track_t *ctx);
 
 
-static const ngx_http_eventsession_body_type_t
-    ngx_http_eventsession_track_types[] =
-{
-    { "application/json", ngx_http_eventsession_track_body },
-    { NULL, NULL }
+static const char *const  ngx_http_eventsession_track_types[] = {
+    "application/json", NULL
 };
 
-
-/* of this process: the names of an object that is read */
-static evs_json_names_t  *ngx_http_eventsession_track_names;
+static const ngx_http_eventsession_posted_handlers_t
+    ngx_http_eventsession_track_handlers =
+{
+    ngx_http_eventsession_track_types,
+    sizeof(ngx_http_eventsession_track_t),
+    ngx_http_eventsession_track_begin,
+    ngx_http_eventsession_track_trusted,
+    ngx_http_eventsession_track_refuse,
+    NULL,
+    NULL
+};
 
 
 ngx_int_t
@@ -87,97 +73,23 @@ ngx_http_eventsession_track_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_eventsession_track_names == NULL) {
-        ngx_http_eventsession_track_names = evs_json_names_create();
-        if (ngx_http_eventsession_track_names == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    return ngx_http_eventsession_read_body(r,
-                                           ngx_http_eventsession_track_types);
+    return ngx_http_eventsession_posted_read(r,
+                                       &ngx_http_eventsession_track_handlers);
 }
 
 
-void
-ngx_http_eventsession_track_exit(void)
-{
-    if (ngx_http_eventsession_track_names != NULL) {
-        evs_json_names_destroy(ngx_http_eventsession_track_names);
-        ngx_http_eventsession_track_names = NULL;
-    }
-}
-
-
-static void
-ngx_http_eventsession_track_body(ngx_http_request_t *r, ngx_str_t *body)
+static ngx_int_t
+ngx_http_eventsession_track_begin(ngx_http_eventsession_posted_t *posted)
 {
     ngx_int_t                       rc;
     ngx_http_eventsession_track_t  *ctx;
 
-    ctx = ngx_http_eventsession_track_create(r);
+    ctx = (ngx_http_eventsession_track_t *) posted;
 
-    if (ctx == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
+    rc = ngx_http_eventsession_track_parse(ctx, &posted->body);
 
-    rc = ngx_http_eventsession_track_parse(ctx, body);
-
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_eventsession_track_application(ctx);
-    }
-
-    if (rc == NGX_DONE) {
-
-        /* it goes on when Redis has answered, unless the client leaves */
-
-        r->read_event_handler = ngx_http_test_reading;
-        return;
-    }
-
-    ngx_http_finalize_request(r, rc);
-}
-
-
-static ngx_http_eventsession_track_t *
-ngx_http_eventsession_track_create(ngx_http_request_t *r)
-{
-    ngx_http_cleanup_t             *cln;
-    ngx_http_eventsession_track_t  *ctx;
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    ctx = ngx_calloc(sizeof(ngx_http_eventsession_track_t),
-                     r->connection->log);
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    ctx->request = r;
-
-    cln->handler = ngx_http_eventsession_track_cleanup;
-    cln->data = ctx;
-
-    return ctx;
-}
-
-
-static void
-ngx_http_eventsession_track_cleanup(void *data)
-{
-    ngx_http_eventsession_track_t  *ctx = data;
-
-    ctx->request = NULL;
-
-    evs_apps_cancel(&ctx->waiter);
-
-    if (!ctx->storing) {
-        ngx_free(ctx);
-    }
+    return (rc == NGX_DECLINED) ? ngx_http_eventsession_posted_trust(posted)
+                                : rc;
 }
 
 
@@ -191,14 +103,13 @@ ngx_http_eventsession_track_parse(ngx_http_eventsession_track_t *ctx,
     ngx_http_request_t                *r;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
-    r = ctx->request;
+    r = ctx->posted.request;
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
 
     ctx->track.fields.pool = r->pool;
 
     rc = evs_track_parse(&ctx->track, body->data, body->len,
-                         ngx_http_eventsession_track_names, &elcf->limits,
-                         elcf->sid_kind);
+                         ctx->posted.names, &elcf->limits, elcf->sid_kind);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_eventsession_fields_syntax(r, &ctx->track.fields);
@@ -238,7 +149,8 @@ ngx_http_eventsession_track_session(ngx_http_eventsession_track_t *ctx)
     }
 
     if (i == ctx->track.nitems) {
-        ngx_http_eventsession_account_session(ctx->request, &items[0].sid);
+        ngx_http_eventsession_account_session(ctx->posted.request,
+                                              &items[0].sid);
     }
 }
 
@@ -251,7 +163,7 @@ ngx_http_eventsession_track_schemas(ngx_http_eventsession_track_t *ctx)
     evs_track_item_t                  *item;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
-    elcf = ngx_http_get_module_loc_conf(ctx->request,
+    elcf = ngx_http_get_module_loc_conf(ctx->posted.request,
                                         ngx_http_eventsession_module);
 
     if (elcf->schemas == NULL) {
@@ -280,121 +192,40 @@ ngx_http_eventsession_track_schemas(ngx_http_eventsession_track_t *ctx)
 }
 
 
-/* NGX_DONE: Redis was asked; else what to finalize with. */
-
 static ngx_int_t
-ngx_http_eventsession_track_application(ngx_http_eventsession_track_t *ctx)
+ngx_http_eventsession_track_trusted(ngx_http_eventsession_posted_t *posted)
 {
-    ngx_int_t                          rc;
-    evs_redis_node_t                  *node;
-    ngx_http_request_t                *r;
-    ngx_http_eventsession_loc_conf_t  *elcf;
-
-    r = ctx->request;
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
-
-    rc = ngx_http_eventsession_application(r, 0, &ctx->uuid);
-
-    if (rc == NGX_OK) {
-        node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
-        if (node == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ctx->waiter.data = ctx;
-        ctx->waiter.done = ngx_http_eventsession_track_known;
-
-        rc = evs_apps_check(&elcf->apps, node, &ctx->uuid, &ctx->waiter);
-    }
-
-    return (rc == NGX_AGAIN) ? NGX_DONE
-                             : ngx_http_eventsession_track_trusted(ctx, rc);
-}
-
-
-static void
-ngx_http_eventsession_track_known(evs_apps_waiter_t *waiter, ngx_int_t rc)
-{
-    ngx_http_request_t             *r;
+    ngx_int_t                       rc;
     ngx_http_eventsession_track_t  *ctx;
 
-    ctx = waiter->data;
-    r = ctx->request;
-
-    rc = ngx_http_eventsession_track_trusted(ctx, rc);
-
-    if (rc != NGX_DONE) {
-        ngx_http_eventsession_track_end(r, rc);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_track_trusted(ngx_http_eventsession_track_t *ctx,
-    ngx_int_t rc)
-{
-    ngx_http_request_t  *r;
-
-    static u_char  unknown[] = "{\"detail\":\"Application not found.\"}";
-
-    r = ctx->request;
-
-    switch (rc) {
-
-    case NGX_OK:
-        return ngx_http_eventsession_track_store(ctx);
-
-    case NGX_BUSY:
-        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           "the application can't be looked up, try again "
-                           "later");
-
-    default:
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client is of no trusted application");
-
-        ngx_http_eventsession_account_error(r,
-                                (const u_char *) "Application not found.", 22);
-
-        return ngx_http_eventsession_body(r, NGX_HTTP_BAD_REQUEST,
-                                          "application/json", unknown,
-                                          sizeof(unknown) - 1);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_eventsession_track_store(ngx_http_eventsession_track_t *ctx)
-{
-    evs_redis_node_t                  *node;
-    ngx_http_request_t                *r;
-    ngx_http_eventsession_loc_conf_t  *elcf;
-
-    r = ctx->request;
+    ctx = (ngx_http_eventsession_track_t *) posted;
 
     if (ctx->track.nitems == 0) {
         return ngx_http_eventsession_track_events(ctx);
     }
 
-    elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
+    rc = ngx_http_eventsession_posted_room(posted);
 
-    node = evs_redis_node((ngx_cycle_t *) ngx_cycle, elcf->store.redis);
-    if (node == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (!evs_store_has_room(&elcf->store, node)) {
-        return ngx_http_eventsession_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "the store is too far behind, try again later");
-    }
-
-    return ngx_http_eventsession_track_append(ctx, node);
+    return (rc == NGX_DECLINED) ? ngx_http_eventsession_track_append(ctx) : rc;
 }
 
 
 static ngx_int_t
-ngx_http_eventsession_track_append(ngx_http_eventsession_track_t *ctx,
-    evs_redis_node_t *node)
+ngx_http_eventsession_track_refuse(ngx_http_request_t *r)
+{
+    static u_char  unknown[] = "{\"detail\":\"Application not found.\"}";
+
+    ngx_http_eventsession_account_error(r,
+                                (const u_char *) "Application not found.", 22);
+
+    return ngx_http_eventsession_body(r, NGX_HTTP_BAD_REQUEST,
+                                      "application/json", unknown,
+                                      sizeof(unknown) - 1);
+}
+
+
+static ngx_int_t
+ngx_http_eventsession_track_append(ngx_http_eventsession_track_t *ctx)
 {
     ngx_uint_t                         i, n;
     ngx_http_request_t                *r;
@@ -402,7 +233,7 @@ ngx_http_eventsession_track_append(ngx_http_eventsession_track_t *ctx,
     const evs_append_event_t         **pointers;
     ngx_http_eventsession_loc_conf_t  *elcf;
 
-    r = ctx->request;
+    r = ctx->posted.request;
     n = ctx->track.nitems;
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_eventsession_module);
@@ -423,16 +254,17 @@ ngx_http_eventsession_track_append(ngx_http_eventsession_track_t *ctx,
 
     ctx->append.data = ctx;
     ctx->append.done = ngx_http_eventsession_track_stored;
-    ctx->append.application = ctx->waiter.name;
+    ctx->append.application = ctx->posted.application;
 
     /* before anything can be done with it */
 
-    ctx->storing = 1;
+    ctx->posted.storing = 1;
 
-    if (evs_append_events(&elcf->store, node, pointers, n, &ctx->append)
+    if (evs_append_events(&elcf->store, ctx->posted.node, pointers, n,
+                          &ctx->append)
         != NGX_OK)
     {
-        ctx->storing = 0;
+        ctx->posted.storing = 0;
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -447,14 +279,12 @@ ngx_http_eventsession_track_stored(void *data, const char *failure)
     ngx_http_request_t             *r;
     ngx_http_eventsession_track_t  *ctx = data;
 
-    r = ctx->request;
-    ctx->storing = 0;
-
-    ngx_http_eventsession_account_stored(r, EVS_STATS_TRACK,
+    ngx_http_eventsession_account_stored(ctx->posted.request, EVS_STATS_TRACK,
                                          ctx->append.entries, failure);
 
+    r = ngx_http_eventsession_posted_stored(&ctx->posted);
+
     if (r == NULL) {
-        ngx_free(ctx);
         return;
     }
 
@@ -466,23 +296,7 @@ ngx_http_eventsession_track_stored(void *data, const char *failure)
         rc = ngx_http_eventsession_track_events(ctx);
     }
 
-    ngx_http_eventsession_track_end(r, rc);
-}
-
-
-/* From an event that is not the request's own. */
-
-static void
-ngx_http_eventsession_track_end(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_connection_t  *c;
-
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+    ngx_http_eventsession_posted_go_on(r, rc);
 }
 
 
@@ -495,7 +309,7 @@ ngx_http_eventsession_track_events(ngx_http_eventsession_track_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_eventsession_body(ctx->request, NGX_HTTP_CREATED,
+    return ngx_http_eventsession_body(ctx->posted.request, NGX_HTTP_CREATED,
                                       "application/json", json.data,
                                       json.len);
 }
