@@ -3,8 +3,9 @@
 # batch that isn't full leaves after the linger; and shards go on in a new chunk
 # when one is full.  Known to fail by: the rest of a body that waits for a batch
 # which nobody fills; a body whose last batch ends in the next body's first;
-# counts that come a moment later; chunks that a new process forgets, and chunks
-# that all bodies are put into which come before Redis' next reply.
+# counts that come a moment later; chunks that a new process forgets, chunks
+# that all bodies are put into which come before Redis' next reply, and chunks
+# that are left behind empty by bodies which Redis did not take.
 
 use strict;
 use warnings;
@@ -294,5 +295,35 @@ cmp_ok((sort { $b <=> $a } @sizes)[0], '<', 4_096 + 3_000,
 
 is($nginx->quit, 0, 'ends well');
 ok_log($nginx);
+
+
+# a Redis that takes nothing: its chunks wait for it, and none is passed over
+
+$redis->cli('FLUSHALL');
+
+$nginx = $t->nginx(redis => $redis, server => <<'END');
+    eventsession_feed off;
+    eventsession_timeout 300ms;
+    eventsession_workers shards=1 batch=500;
+END
+
+accepted($nginx, array(('{}') x 3000), 3000, 'the first body');
+
+for my $round (1, 2) {
+    $redis->cli('CONFIG', 'SET', 'maxmemory', 1);
+
+    is(batch($nginx, array(('{}') x 3000))->status, 503,
+        "round $round: body $_ of a full Redis") for 1 .. 6;
+
+    $redis->cli('CONFIG', 'SET', 'maxmemory', 0);
+
+    accepted($nginx, array(('{}') x 3000), 3000, "round $round: it has room");
+}
+
+is_deeply([ chunks($redis) ], [ map { "es:{s00}:batch:$_" } 0, 1 ],
+    'what was refused has left no empty chunks');
+is($redis->cli('ZSCORE', 'es:{batch}:chunks', 0), 1, 'and none is told of');
+
+is($nginx->quit, 0, 'ends well');
 
 done_testing();

@@ -22,6 +22,8 @@ struct evs_chunks_s {
     unsigned          known:1;
     unsigned          asking:1;
     uint64_t          current[EVS_CHUNKS_SHARDS];
+    uint64_t          lowest[EVS_CHUNKS_SHARDS];    /* current, if only what
+                                                       has arrived counts */
     ngx_uint_t        sent[EVS_CHUNKS_SHARDS];      /* to the current one */
 };
 
@@ -144,6 +146,7 @@ evs_chunks_element(void *data, ngx_uint_t nreply, const ngx_str_t *element)
 
     if (chunks->shard < EVS_CHUNKS_SHARDS && n > 0) {
         chunks->current[chunks->shard] = (uint64_t) n;
+        chunks->lowest[chunks->shard] = (uint64_t) n;
     }
 
     chunks->shard = EVS_CHUNKS_SHARDS;
@@ -193,7 +196,8 @@ evs_chunks_current(const evs_chunks_t *chunks, ngx_uint_t shard)
 
 /*
  * Bodies that come side by side would all choose one chunk, if only replies
- * could fill it.  What never arrives is counted, too: a chunk may be smaller.
+ * could fill it.  What never arrives is counted, too: a chunk may be smaller,
+ * and see evs_chunks_missed().
  */
 
 void
@@ -216,8 +220,33 @@ void
 evs_chunks_holds(evs_chunks_t *chunks, ngx_uint_t shard, uint64_t chunk,
     uint64_t events)
 {
-    if (events >= EVS_CHUNKS_EVENTS && chunks->current[shard] == chunk) {
-        evs_chunks_full(chunks, shard);
+    if (events >= EVS_CHUNKS_EVENTS) {
+
+        if (chunks->current[shard] == chunk) {
+            evs_chunks_full(chunks, shard);
+        }
+
+        chunk++;
+    }
+
+    if (chunk > chunks->lowest[shard] && chunk <= chunks->current[shard]) {
+        chunks->lowest[shard] = chunk;
+    }
+}
+
+
+/*
+ * Otherwise a Redis that refuses for hours, as one does whose memory is full,
+ * would have as many empty chunks as bodies were sent to it, and each read
+ * would ask them all.
+ */
+
+void
+evs_chunks_missed(evs_chunks_t *chunks, ngx_uint_t shard)
+{
+    if (chunks->current[shard] != chunks->lowest[shard]) {
+        chunks->current[shard] = chunks->lowest[shard];
+        chunks->sent[shard] = 0;
     }
 }
 

@@ -60,9 +60,12 @@ uint64_t evs_chunks_current(const evs_chunks_t *chunks, ngx_uint_t shard);
 void evs_chunks_takes(evs_chunks_t *chunks, ngx_uint_t shard, uint64_t chunk,
     ngx_uint_t events);
 
-/* A chunk has so many events. */
+/* A chunk has so many events, or more. */
 void evs_chunks_holds(evs_chunks_t *chunks, ngx_uint_t shard, uint64_t chunk,
     uint64_t events);
+
+/* Some did not arrive: goes back to the last chunk that has room in Redis. */
+void evs_chunks_missed(evs_chunks_t *chunks, ngx_uint_t shard);
 
 /* The keys: at most EVS_STORE_KEY_MAX bytes. */
 u_char *evs_chunks_key(u_char *p, const evs_store_conf_t *conf,

@@ -477,13 +477,15 @@ evs_pool_written(void *data, const evs_redis_reply_t *reply)
         evs_workers_count(pool->registry, &write->worker->worker,
                           write->events);
 
-        if (write->counted) {
-            evs_chunks_holds(pool->chunks, write->first->shard,
-                             write->first->chunk, (uint64_t) reply->integer);
-        }
+        /* without its count, there is one at least */
+
+        evs_chunks_holds(pool->chunks, write->first->shard,
+                         write->first->chunk,
+                         write->counted ? (uint64_t) reply->integer : 1);
 
     } else {
         failure = evs_store_failure(reply);
+        evs_chunks_missed(pool->chunks, write->first->shard);
     }
 
     q = &write->first->queue;
