@@ -74,7 +74,6 @@ static char *ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_eventsession_check_number(ngx_conf_t *cf, void *post,
     void *data);
-static ngx_int_t ngx_http_eventsession_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_eventsession_init_process(ngx_cycle_t *cycle);
 static void ngx_http_eventsession_exit_process(ngx_cycle_t *cycle);
 
@@ -361,7 +360,7 @@ ngx_module_t  ngx_http_eventsession_module = {
     ngx_http_eventsession_commands,            /* module directives */
     NGX_HTTP_MODULE,                           /* module type */
     NULL,                                      /* init master */
-    ngx_http_eventsession_init_module,         /* init module */
+    NULL,                                      /* init module */
     ngx_http_eventsession_init_process,        /* init process */
     NULL,                                      /* init thread */
     NULL,                                      /* exit thread */
@@ -995,31 +994,6 @@ ngx_http_eventsession_check_ttl(ngx_conf_t *cf, void *post, void *data)
 
     return (*value > (time_t) 100 * 365 * 86400) ? NGX_CONF_ERROR
                                                  : NGX_CONF_OK;
-}
-
-
-/*
- * Without a master the process goes on over a reload, and its zone may come or
- * go, with no other word than this.
- */
-
-static ngx_int_t
-ngx_http_eventsession_init_module(ngx_cycle_t *cycle)
-{
-    ngx_http_eventsession_main_conf_t  *emcf;
-
-    if (ngx_process != NGX_PROCESS_SINGLE
-        || ngx_is_init_cycle(cycle->old_cycle))
-    {
-        return NGX_OK;
-    }
-
-    emcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                               ngx_http_eventsession_module);
-
-    evs_stats_attach((emcf != NULL) ? emcf->zone : NULL, cycle->log);
-
-    return NGX_OK;
 }
 
 

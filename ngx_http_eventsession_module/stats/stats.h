@@ -173,9 +173,8 @@ extern const uint64_t  evs_stats_bounds[EVS_STATS_BOUNDS];
 ngx_int_t evs_stats_zone(ngx_conf_t *cf, void *tag, ngx_shm_zone_t **zone);
 
 /*
- * A process that serves begins to count in a slot of the zone, or with NULL in
- * memory of its own; what it counted so far goes along.  Where no slot is
- * left, the log has it.
+ * A process that serves begins to count, in a slot of the zone; with NULL, and
+ * where none is left, which the log has then, in memory of its own.
  */
 void evs_stats_attach(ngx_shm_zone_t *zone, ngx_log_t *log);
 

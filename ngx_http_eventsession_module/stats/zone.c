@@ -90,32 +90,20 @@ evs_stats_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/*
- * A process changes its slot only if it reads configurations itself: without
- * a master, where a reload may bring the zone or take it away.  A zone that
- * comes then is new, and so is its slot.
- */
-
 void
 evs_stats_attach(ngx_shm_zone_t *zone, ngx_log_t *log)
 {
-    evs_stats_slot_t   *slot;
-    evs_stats_slots_t  *slots;
+    evs_stats_slot_t  *slot;
 
-    slots = (zone != NULL) ? zone->data : NULL;
+    if (zone != NULL) {
+        evs_stats_slots = zone->data;
 
-    if (slots == evs_stats_slots
-        && evs_stats.slot->cells[EVS_STATS_PROCESSES])
-    {
-        return;
-    }
+        slot = evs_stats_slots_claim(evs_stats_slots, ngx_pid);
 
-    slot = NULL;
+        if (slot != NULL) {
+            evs_stats.slot = slot;
 
-    if (slots != NULL) {
-        slot = evs_stats_slots_claim(slots, ngx_pid);
-
-        if (slot == NULL) {
+        } else {
             ngx_log_error(NGX_LOG_WARN, log, 0,
                           "eventsession: there are more than %d worker "
                           "processes, old ones included: what this one does "
@@ -123,18 +111,7 @@ evs_stats_attach(ngx_shm_zone_t *zone, ngx_log_t *log)
         }
     }
 
-    if (slot == NULL) {
-        slot = &evs_stats_private;
-    }
-
-    if (evs_stats.slot->cells[EVS_STATS_PROCESSES] && slot != evs_stats.slot) {
-        ngx_memcpy(slot, evs_stats.slot, sizeof(evs_stats_slot_t));
-    }
-
-    slot->cells[EVS_STATS_PROCESSES] = 1;
-
-    evs_stats_slots = slots;
-    evs_stats.slot = slot;
+    evs_stats_add(EVS_STATS_PROCESSES, 1);
 }
 
 

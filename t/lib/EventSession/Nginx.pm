@@ -6,6 +6,7 @@ package EventSession::Nginx;
 #         redis         => $redis,       # for eventsession_redis; undef: none
 #         redis_options => 'command_timeout=1s',
 #         workers       => 2,
+#         alone         => 1,            # no master: its own worker
 #         http          => 'eventsession_ping 1s;',    # added to each block
 #         server        => '...',
 #         listen        => 'rcvbuf=64k', # parameters of the listen directive
@@ -123,7 +124,7 @@ sub conf {
 
     return <<END;
 daemon off;
-master_process on;
+master_process @{[ $o{alone} ? 'off' : 'on' ]};
 $user
 worker_processes $o{workers};
 pid nginx.pid;
@@ -276,6 +277,12 @@ sub workers {
     my ($self) = @_;
 
     my $pid = $self->pid;
+
+    # it has no title of its own
+
+    my @alone = -e "$self->{dir}/nginx.pid" ? $pid : ();
+
+    return @alone if $self->{alone};
 
     my @workers = sort { $a <=> $b } grep { is_worker($_) }
         split(/ /, EventSession::Redis::slurp("/proc/$pid/task/$pid/children"));
