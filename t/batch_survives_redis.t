@@ -16,9 +16,13 @@ use EventSession::Batch qw(array batch entry events);
 use EventSession::BatchLoad;
 use Test::More;
 
-my $locations = <<'END';
+# enough for 15,000 events, while Redis takes them
+
+my $hasty = 500 * EventSession::slow();
+
+my $locations = <<END;
     location = /events { eventsession batch; }
-    location = /hasty { eventsession batch; eventsession_timeout 500ms; }
+    location = /hasty { eventsession batch; eventsession_timeout ${hasty}ms; }
     location /session/ { eventsession session; }
     location = /workers { eventsession workers; }
     location = /feed { eventsession feed; }
