@@ -505,7 +505,6 @@ ngx_http_eventsession_account_time(ngx_http_request_t *r,
 {
     u_char  *p, *last;
 
-
     p = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof(".000"));
     if (p == NULL) {
         return NGX_ERROR;

@@ -228,7 +228,8 @@ evs_stats_slot_sum(evs_stats_sum_t *sum, const evs_stats_slot_t *slot,
         limit = gauges ? server->cells[EVS_STATS_LIMIT] : 0;
 
         if (limit != 0) {
-            crowded = server->cells[EVS_STATS_INFLIGHT] * 1000000 / limit;
+            crowded = (uint64_t) server->cells[EVS_STATS_INFLIGHT] * 1000000
+                      / limit;
             sum->crowded = ngx_max(sum->crowded, (ngx_uint_t) crowded);
         }
     }
