@@ -151,6 +151,13 @@ sub session_through_the_image {
 
     is(get(8080, "/session/$sid")->body, tree(), 'and is given back');
 
+    for my $name ('openapi.yaml', 'asyncapi.yaml') {
+        my $res = get(8080, "/$name");
+
+        is($res->header('Content-Type'), 'application/yaml', "$name is YAML");
+        is($res->body, EventSession::Redis::slurp("conf/$name"), 'as it is');
+    }
+
     unprivileged($c);
 
     $ws = EventSession::WS->connect(8080, "/ws?sessionId=$open&ack=1");
