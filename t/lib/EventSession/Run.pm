@@ -37,6 +37,11 @@ sub start {
     # the workers of root's nginx are somebody else
     chmod(0711, $t->dir, $dir);
 
+    # what nginx itself leaks at its end is known
+
+    $env = { LSAN_OPTIONS => "suppressions=$EventSession::root/t/lib/lsan.supp"
+                 . ',print_suppressions=0', %$env };
+
     %settings = (RUNDIR => $self->{dir}, PORT => $self->{port}, %settings);
 
     $self->{make} = EventSession::Process->spawn(
