@@ -2,7 +2,8 @@
 # what it leaves behind, processes or a lost session, is what they would
 # remember.  Known to fail by: children of a signalled or killed shell that
 # live on; a Ctrl-C that reaches Redis before nginx; an example in the output
-# that can't be pasted; socket paths longer than 107 bytes.
+# that can't be pasted; socket paths longer than 107 bytes; a Redis that was
+# killed to see what happens, and took nginx along.
 
 use strict;
 use warnings;
@@ -200,15 +201,60 @@ ok_ready($run, 'second run');
 is(get($run, "/session/$sid")->body, $tree, 'the session is still there');
 
 
-# whoever ends by himself takes the others along
+# a Redis that ends by itself comes back, with all it had; nginx serves on
 
-ok(kill('KILL', pid_of($run, 'redis')), 'Redis is killed');
-ok_ended($run, 'Redis killed');
-like(output($run), qr/^Redis ended by itself/m, 'it says so');
+my $killed = pid_of($run, 'redis');
+my $nginx  = pid_of($run, 'nginx');
+
+ok(kill('KILL', $killed), 'Redis is killed');
+ok((wait_for { get($run, '/ready')->status == 503 } 10), 'not ready');
+is(get($run, '/healthcheck')->body, 'OK', 'but healthy');
+ok((wait_for { output($run) =~ /^Redis was started again$/m } 30),
+    'Redis comes back');
+like(output($run), qr/^Redis ended by itself/m, 'which is said');
+ok((wait_for { get($run, '/ready')->status == 200 } 30), 'ready again');
+
+is(get($run, "/session/$sid")->body, $tree, 'the session is still there');
+is(pid_of($run, 'nginx'), $nginx, 'and so is nginx');
+isnt(pid_of($run, 'redis'), $killed, 'another Redis');
+push(@{ $run->{pids} }, pid_of($run, 'redis'));
+
+
+# one that somebody starts himself is left to him
+
+ok(kill('KILL', pid_of($run, 'redis')), 'that one is killed');
+
+my $own = EventSession::Process->spawn(
+    [ 'redis-server', "$dir/redis.conf" ], output => $t->dir . '/own');
+
+ok((wait_for { output($run) =~ /^Redis was started by somebody else/m } 30),
+    'a Redis that another has started');
+ok((wait_for { get($run, '/ready')->status == 200 } 30), 'is used');
+is(get($run, "/session/$sid")->body, $tree, 'with the session');
+
+kill('INT', -$run->{make}->pid);
+ok_ended($run, 'Ctrl-C without a Redis of its own');
+ok($own->alive, 'which lives on');
+$own->end;
+
+
+# one that cannot come back takes the others along
 
 $run = make_run();
-ok_ready($run, 'after a killed Redis');
+ok_ready($run, 'after a Redis of another');
 is(get($run, "/session/$sid")->body, $tree, 'the session is still there');
+
+rename("$dir/redis", "$dir/kept") or die("$dir/redis: $!");
+ok(kill('KILL', pid_of($run, 'redis')), 'Redis and its data are gone');
+ok_ended($run, 'Redis gone');
+like(output($run), qr/^Redis did not start, see /m, 'it says so');
+rename("$dir/kept", "$dir/redis") or die("$dir/kept: $!");
+
+
+# nginx that ends by itself takes Redis along
+
+$run = make_run();
+ok_ready($run, 'with its data');
 
 ok(kill('KILL', pid_of($run, 'nginx')), 'nginx is killed');
 ok_ended($run, 'nginx killed');
