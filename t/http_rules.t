@@ -643,3 +643,15 @@ GET /old/e6fa79ca-d142-4046-a134-5134f16a0b5e
     . '"detail":"the session id must be a UUID"}]',
   CORE::join('|', (EventSession::Session::tree(undef, undef,
     map { EventSession::Session::event($_, 'x' x 20) } 1 .. 3000)) x 2) ]
+
+
+
+=== TEST 35: arguments: any case, the first of two, no others
+--- request eval
+[ map { "GET /session/e6fa79ca-d142-4046-a134-5134f16a0b5e?$_" }
+    'LIMIT=1', 'Limit=1&limit=2', 'limits=1&xlimit=1&%6cimit=1' ]
+--- response_body eval
+[ ('{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT",'
+    . '"timestamp":2,"name":"a"}]}') x 2,
+  '{"type":"SESSION","start":1,"end":4,"children":[{"type":"EVENT",'
+    . '"timestamp":2,"name":"a"},{"type":"EVENT","timestamp":3,"name":"b"}]}' ]
