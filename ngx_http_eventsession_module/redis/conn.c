@@ -199,6 +199,11 @@ evs_redis_conn_lose(evs_redis_node_t *node, evs_redis_reason_e reason,
 
         node->tries = 0;
 
+        if (reason != EVS_REDIS_SILENT) {
+            node->doubted = 1;
+            node->doubted_at = ngx_current_msec;
+        }
+
         if (reason != EVS_REDIS_SILENT && node->naddrs) {
             node->addr = (node->addr + 1) % node->naddrs;
         }

@@ -18,7 +18,9 @@
 #include "redis/redis.h"
 
 
-#define EVS_REDIS_FULL_FOR  5000     /* ms below the bound: it's over */
+/* ms until it is over: below the bound, without a refusal */
+#define EVS_REDIS_FULL_FOR     5000
+#define EVS_REDIS_DOUBTED_FOR  5000
 
 
 typedef struct {
@@ -32,6 +34,7 @@ static evs_redis_node_t *evs_redis_node_create(ngx_cycle_t *cycle,
 static void evs_redis_node_free(evs_redis_node_t *node);
 static void evs_redis_node_count(evs_redis_node_t *node,
     evs_redis_reason_e reason);
+static void evs_redis_node_back(evs_redis_node_t *node);
 static void evs_redis_node_full(evs_redis_node_t *node, size_t bound);
 static void evs_redis_node_wake(evs_redis_node_t *node);
 static u_char *evs_redis_node_log(ngx_log_t *log, u_char *buf, size_t len);
@@ -397,6 +400,34 @@ evs_redis_node_up(evs_redis_node_t *node)
     evs_redis_node_count(node, EVS_REDIS_UP);
     node->answered = 1;
 
+    if (!node->doubted) {
+        evs_redis_node_back(node);
+    }
+}
+
+
+/*
+ * Some commands it may take, as a replica does, and refuse others with their
+ * connection: it is back when it has not done so for a while.
+ */
+
+void
+evs_redis_node_useful(evs_redis_node_t *node)
+{
+    node->useful = 1;
+
+    if (node->doubted
+        && ngx_current_msec - node->doubted_at > EVS_REDIS_DOUBTED_FOR)
+    {
+        node->doubted = 0;
+        evs_redis_node_back(node);
+    }
+}
+
+
+static void
+evs_redis_node_back(evs_redis_node_t *node)
+{
     if (node->logged != EVS_REDIS_UP && !node->quiet) {
         node->logged = EVS_REDIS_UP;
 

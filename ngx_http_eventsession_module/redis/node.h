@@ -163,6 +163,8 @@ struct evs_redis_node_s {
     ngx_msec_t                    refused_at;
     time_t                        faulted_at;
 
+    ngx_msec_t                    doubted_at;
+
     size_t                        bound;     /* of inflight, the lowest of its
                                                 users'; 0: none */
     size_t                        half;      /* of the bound that was reached,
@@ -176,6 +178,7 @@ struct evs_redis_node_s {
 
     unsigned                      answered:1;    /* once at least */
     unsigned                      useful:1;      /* this connection was */
+    unsigned                      doubted:1;     /* it greets, and refuses */
     unsigned                      broken:1;      /* to be given up */
     unsigned                      ended:1;
     unsigned                      refused:1;     /* log state of RETRY */
@@ -191,6 +194,9 @@ struct evs_redis_node_s {
 void evs_redis_node_down(evs_redis_node_t *node, evs_redis_reason_e reason,
     ngx_err_t err, const ngx_str_t *text);
 void evs_redis_node_up(evs_redis_node_t *node);
+
+/* It has taken a command: tells the log if it was away there, and isn't. */
+void evs_redis_node_useful(evs_redis_node_t *node);
 
 /* So much more, or less, is under way; less tells those who wait for it. */
 void evs_redis_node_grow(evs_redis_node_t *node, size_t size);

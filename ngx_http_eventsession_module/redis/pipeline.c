@@ -314,7 +314,10 @@ evs_redis_pipeline_done(evs_redis_node_t *node,
         node->broken = 1;
     }
 
-    if (cmd->retried && reply->type != EVS_REDIS_ERROR) {
+    if (node->refused && reply->type != EVS_REDIS_ERROR
+        && (cmd->retried
+            || ngx_current_msec - node->refused_at > EVS_REDIS_REFUSED_FOR))
+    {
         evs_redis_accepted(node);
     }
 
@@ -592,7 +595,6 @@ evs_redis_refused(evs_redis_node_t *node)
         && ngx_current_msec - node->refused_at > EVS_REDIS_REFUSED_FOR)
     {
         node->retry_delay = EVS_REDIS_RETRY_MIN;
-        node->refused = 0;
     }
 
     node->refused_at = ngx_current_msec;
@@ -610,7 +612,7 @@ evs_redis_refused(evs_redis_node_t *node)
 }
 
 
-/* A command that was refused before has been taken. */
+/* A command that was refused before has been taken, or none was for long. */
 
 static void
 evs_redis_accepted(evs_redis_node_t *node)

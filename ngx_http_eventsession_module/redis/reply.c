@@ -264,7 +264,7 @@ evs_redis_reply_end(evs_redis_node_t *node)
         return NGX_ERROR;
     }
 
-    node->useful = 1;
+    evs_redis_node_useful(node);
 
     if (class == EVS_REDIS_RETRY) {
         evs_redis_reply_reset(node);
