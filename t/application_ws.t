@@ -450,7 +450,7 @@ sub waiting {
         http          => 'eventsession_require_application on;'
                          . 'eventsession_timeout 20s;');
 
-    is($nginx->get('/ready')->status, 200, 'connected');
+    ok((wait_for { $nginx->get('/ready')->status == 200 }), 'connected');
     $redis->cli('HSET', 'es:apps', $uuid, 'shop');
 
     my $count = hgets($redis);
@@ -489,7 +489,7 @@ sub waiting {
         http  => 'eventsession_require_application on;'
                  . 'eventsession_timeout 1s;');
 
-    is($nginx->get('/ready')->status, 200, 'connected');
+    ok((wait_for { $nginx->get('/ready')->status == 200 }), 'connected');
     $redis->freeze;
 
     my $in_doubt = ws($nginx, $sid, $no);

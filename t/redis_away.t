@@ -45,7 +45,8 @@ sub stays_away {
 
     $ws->text(EVENT);
     is($ws->message, '{"ack":1,"events":1}', "$how: Redis is there");
-    is($nginx->get('/ready')->status, 200, "$how: nginx is ready");
+    ok((wait_for { $nginx->get('/ready')->status == 200 }),
+        "$how: nginx is ready");
 
     $leave->($redis);
 

@@ -128,7 +128,8 @@ sub wrong_type {
     is($ws[2]->message, '{"ack":21,"events":1}',
         'and is stored when the key is free');
 
-    is($nginx->get('/ready')->status, 200, 'nginx is ready');
+    ok((wait_for { $nginx->get('/ready')->status == 200 }),
+        'nginx is ready');
     like($nginx->log, qr/\[error\].*WRONGTYPE/, 'the log has the words');
 
     finish($nginx, @ws);
