@@ -26,6 +26,8 @@
 #                  MAINTAINER='Name <address>' of who hands it on
 #   make deb-test  installs it into a Debian of its own, and serves a session;
 #                  as root, some minutes
+#   make deploy-test  installs as README says, in Debians of its own that
+#                  serve something else; as root, some minutes
 #   make docker-test  builds the image without Docker, with buildah, and sends
 #                  sessions through it; as root, some minutes
 #   make deps      installs what run, test and lint need from Debian
@@ -35,8 +37,8 @@ SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
 .PHONY: run test bench bench-units bench-instructions bench-feed bench-track \
-    bench-log lint clean build unit unit-built fuzz deb deb-test docker-test \
-    deps nginx FORCE
+    bench-log lint clean build unit unit-built fuzz deb deb-test deploy-test \
+    docker-test deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -304,6 +306,10 @@ deb-test:
 	@tools/deps deb-test
 	@+$(MAKE) -s --no-print-directory deb
 	@tools/deb-test
+
+deploy-test:
+	@tools/deps deploy-test
+	@tools/deploy-test
 
 docker-test:
 	@tools/deps docker-test

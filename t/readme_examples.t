@@ -27,9 +27,11 @@ chdir($EventSession::root);
 
 my @elsewhere = (
     [ qr/^(?:sudo )?make (\S+)/, \&is_target, 'it builds, and installs' ],
-    [ qr/^sudo apt install /, undef, 'make deb-test installs it' ],
-    [ qr/^sudo nginx /, undef, 'make deb-test reloads; here it is ours' ],
-    [ qr/^sudo cp (\S+)/, \&is_ours, 'it is for the root of a machine' ],
+    [ qr/^sudo apt install /, undef, 'make deploy-test installs it' ],
+    [ qr{^sudo (?:/\S+/)?nginx }, undef, 'make deploy-test reloads' ],
+    [ qr/^sudo install .* (\S+)$/, \&is_ours, 'make deploy-test does' ],
+    [ qr{^(?:module=|cd /usr/src/|\./configure )}, undef,
+      'make deploy-test does, in a tree of nginx' ],
     [ qr/^docker /, undef, 'make docker-test goes without Docker' ],
     [ qr/^k6 run .*?([\w\/]+\.js)/, \&is_ours, 'k6.t runs it' ],
 );
@@ -92,6 +94,7 @@ sub console_of {
 
     return EventSession::Console->new($server->dir, redis => $its_redis,
         replace => { '127.0.0.1:8080'  => '127.0.0.1:' . $server->port,
+                     '127.0.0.1/'      => '127.0.0.1:' . $server->port . '/',
                      '/var/log/nginx/' => $server->dir . '/' });
 }
 
@@ -413,6 +416,9 @@ sub is_target {
 
     my $makefile = EventSession::Redis::slurp('Makefile');
 
+    # nginx' own
+    return 1 if $command eq 'make modules';
+
     return 0 if $makefile !~ /^\Q$target\E(?: [\w-]+)*:/m;
 
     for my $set ($command =~ /\b([A-Z_]+=\S+)/g) {
@@ -425,7 +431,7 @@ sub is_target {
 }
 
 
-sub is_ours { -e $_[0] || $_[0] =~ m{^build/nginx/objs/\w+\.so$} }
+sub is_ours { -e $_[0] || $_[0] =~ m{^build/nginx[\w.-]*/objs/\w+\.so$} }
 
 
 # In the block that it belongs to: nginx -t says nothing against it, and it
@@ -446,6 +452,9 @@ sub nginx_conf {
 
     for my $port ($server->ports) {
         next if $block->{text} !~ /\n +include +snippets/;
+
+        # deploy_tls.t asks it over TLS
+        next if $block->{text} =~ /listen .* ssl\b/;
 
         my $http = EventSession::HTTP->connect($port);
 

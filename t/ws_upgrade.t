@@ -12,12 +12,12 @@ use warnings;
 use lib 't/lib';
 
 use EventSession;
+use EventSession::TLS;
 use JSON::PP;
-use POSIX ();
-use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
 use Test::More;
 
-my $t = EventSession->new;
+my $t   = EventSession->new;
+my $tls = EventSession::TLS->new($t->folder('tls'), 'localhost');
 
 my $h2       = EventSession::Redis::free_port();
 my $tls_port = EventSession::Redis::free_port();
@@ -561,51 +561,24 @@ SKIP: {
 is_tls();
 
 sub tls_server {
-    my $dir = $t->dir;
-
-    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-        . "-nodes -keyout $dir/key.pem -out $dir/cert.pem -days 2 "
-        . "-subj /CN=localhost > $dir/openssl 2>&1") == 0
-        or BAIL_OUT("openssl: " . EventSession::Redis::slurp("$dir/openssl"));
-
     return <<"END";
     server {
         listen 127.0.0.1:$tls_port ssl;
-        ssl_certificate $dir/cert.pem;
-        ssl_certificate_key $dir/key.pem;
+        ssl_certificate @{[ $tls->certificate ]};
+        ssl_certificate_key @{[ $tls->key ]};
         include $EventSession::root/conf/eventsession.conf;
     }
 END
 }
 
 
-sub tls {
-    socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
-        or die "socketpair: $!";
-
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open(STDIN, '<&', $theirs);
-        open(STDOUT, '>&', $theirs);
-        open(STDERR, '>', '/dev/null');
-        exec('openssl', 's_client', '-quiet', '-connect',
-            "127.0.0.1:$tls_port") or POSIX::_exit(127);
-    }
-
-    close($theirs);
-
-    return (IO::Handle->new_from_fd($ours, 'r+'), $pid);
-}
-
-
 sub is_tls {
-    my ($socket, $pid) = tls();
     my $id   = uuid();
     my $big  = 'x' x 60_000;
     my $many = 200;
 
-    my $ws = $nginx->ws("/ws?sessionId=$id&ack=1", socket => $socket,
+    my $ws = $nginx->ws("/ws?sessionId=$id&ack=1",
+        socket  => $tls->connect($tls_port),
         headers => [ "Origin: https://127.0.0.1:$tls_port",
                      "Host: 127.0.0.1:$tls_port" ],
         more => EventSession::WS::frame_bytes(payload => '[]'));
@@ -626,23 +599,18 @@ sub is_tls {
     is($ws->close_code, 1000, 'TLS: 1000');
     ok($ws->eof, 'TLS: and the end');
 
-    kill('TERM', $pid);
-    waitpid($pid, 0);
-
     is(scalar(() = $nginx->get("/session/$id")->body =~ /"EVENT"/g), $many,
         'TLS: all is there');
 
     # a fault: the Close gets through, and the connection ends
 
-    ($socket, $pid) = tls();
-
-    $ws = $nginx->ws("/ws?sessionId=$id", socket => $socket);
+    $ws = $nginx->ws("/ws?sessionId=$id",
+        socket => $tls->connect($tls_port));
     $ws->frame(opcode => 3, payload => 'x');
     is($ws->close_code, 1002, 'TLS: 1002');
     ok($ws->eof, 'TLS: and the end');
 
-    kill('TERM', $pid);
-    waitpid($pid, 0);
+    $tls->hang_up;
 }
 
 

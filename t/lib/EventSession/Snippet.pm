@@ -11,10 +11,12 @@ package EventSession::Snippet;
 #     $nginx->ports;                       # of the servers in the text
 #
 # A text with `http {` is a whole file, one with `server {` stands in http, one
-# with `location` in a server, and anything else in http.  Ports, the Redis and
-# the folders /etc/nginx and /var/log/nginx are the test's own.  A server that
-# the text does not bring has all endpoints of conf/eventsession.conf that the
-# text has not, and trusts the application of the examples.
+# with `location` in a server, as what includes those of a snippet does; one
+# with `worker_processes` stands on top, and anything else in http.  Ports, the
+# Redis, certificates and the folders /etc/nginx and /var/log/nginx are the
+# test's own.  A server that the text does not bring has all endpoints of
+# conf/eventsession.conf that the text has not, and trusts the application of
+# the examples.
 
 use strict;
 use warnings;
@@ -87,6 +89,8 @@ sub adapted {
     $text =~ s{redis://127\.0\.0\.1:6379/0}{$redis}g;
     $text =~ s{localhost:6379}{$away}g;
     $text =~ s{/var/log/nginx/}{$self->{dir}/}g;
+    $text =~ s{/etc/ssl/(?:certs|private)/\S+\.(?:pem|(key));}
+              {"$self->{dir}/tls." . ($1 // 'crt') . ';'}ge;
     $text =~ s{(listen\s+)(?:127\.0\.0\.1:)?(?:8080|443)}
               {$1 . '127.0.0.1:' . $self->port_of_its_own}ge;
 
@@ -112,11 +116,17 @@ sub place {
     } elsif ($text =~ /^\s*location /m && $text !~ /^server \{/m) {
         $self->{locations} = $text;
 
+    } elsif ($text =~ /^include +snippets/m) {
+        $self->{server} = $text;
+
+    } elsif ($text =~ /^worker_processes/m) {
+        $self->on_top($text);
+
     } else {
         $self->{http} = $text;
     }
 
-    $self->{http} .= $self->certificate if $text =~ /\bssl;/;
+    $self->{http} .= $self->certificate($text) if $text =~ /\bssl\b/;
 
     # the server around it
     $self->{http} .= "eventsession_application $application shop;"
@@ -128,6 +138,21 @@ sub place {
 }
 
 
+# What an EventSession::Nginx says there itself, it says with these values.
+
+sub on_top {
+    my ($self, $text) = @_;
+
+    $self->{workers} = 2
+        if $text =~ s/^worker_processes +auto;$//m;
+
+    $self->{connections} = $1
+        if $text =~ s/^events \{\s+worker_connections +(\d+);\s+\}$//m;
+
+    $self->{main} = $text;
+}
+
+
 sub missing {
     my ($text) = @_;
 
@@ -135,6 +160,8 @@ sub missing {
 
     while ($endpoints =~ /^(location ([^{]*?) \{.*?^\})/msg) {
         my ($block, $name) = ($1, $2);
+
+        next if $text =~ /^include +snippets/m;
 
         push(@missing, $block)
             if $text !~ /^\s*location\s+\Q$name\E\s*\{/m
@@ -145,8 +172,10 @@ sub missing {
 }
 
 
+# Where the text names none, one for all servers.
+
 sub certificate {
-    my ($self) = @_;
+    my ($self, $text) = @_;
 
     my $path = "$self->{dir}/tls";
 
@@ -154,7 +183,8 @@ sub certificate {
         . " -nodes -days 2 -subj /CN=localhost -keyout $path.key"
         . " -out $path.crt 2> /dev/null") == 0 or die('openssl failed');
 
-    return "ssl_certificate $path.crt; ssl_certificate_key $path.key;\n";
+    return $text =~ /ssl_certificate / ? ''
+        : "ssl_certificate $path.crt; ssl_certificate_key $path.key;\n";
 }
 
 
