@@ -15,6 +15,7 @@ use warnings;
 use lib 't/lib';
 
 use EventSession;
+use EventSession::Readme;
 use IO::Socket::IP;
 use JSON::PP ();
 use Test::More;
@@ -159,6 +160,10 @@ sub session_through_the_image {
     }
 
     unprivileged($c);
+
+    like(get(8080, '/metrics')->body,
+        qr/^eventsession_events_total\{endpoint="ws",outcome="stored"\} [1-9]/m,
+        'shows itself its metrics');
 
     $ws = EventSession::WS->connect(8080, "/ws?sessionId=$open&ack=1");
 
@@ -357,7 +362,7 @@ sub mounted_files {
     write_file("$dir/http.conf", "eventsession_application\n"
         . "    0e302fce-66ad-4721-911e-0ab9d33697bf example;\n");
     write_file("$dir/server.conf", "eventsession_delete on;\n"
-        . "location = /mine { return 200 mine; }\n");
+        . "location = /mine { return 200 mine; }\n" . metrics_of_readme());
 
     my $c = container(env => { EVENTSESSION_REDIS => 'redis://127.0.0.1' },
         volumes => [ "$dir/http.conf:/etc/eventsession/http.d/a.conf:ro",
@@ -375,6 +380,12 @@ sub mounted_files {
 
     is(get(8080, '/mine')->body, 'mine', 'of the server');
 
+    is(get_from('127.0.0.2', '/metrics')->status, 403,
+        'metrics are for the container only');
+    is(get_from('127.0.0.2', '/prometheus')->status, 200,
+        'but for whom we name');
+    is(get(8080, '/prometheus')->status, 403, 'and there for nobody else');
+
     # read anew by a reload, without a new container
 
     write_file("$dir/server.conf",
@@ -385,6 +396,18 @@ sub mounted_files {
     ok((wait_for { get(8080, '/mine')->body eq 'yours' }), 'and after a HUP');
 
     end($c);
+}
+
+
+# README's location, for an address that we have.
+
+sub metrics_of_readme {
+    my ($location) = map { $_->{text} } grep { $_->{section} eq 'Docker'
+        && $_->{lang} eq 'nginx' } EventSession::Readme->new->blocks;
+
+    $location =~ s{172\.16\.0\.0/12}{127.0.0.2} or die('no address there');
+
+    return $location;
 }
 
 
@@ -560,6 +583,19 @@ sub get {
         or return bless { status => 0 }, 'EventSession::HTTP::Response';
 
     return $http->request('GET', $path, headers => [ 'Connection: close' ]);
+}
+
+
+# The same at 8080, from another address of ours.
+
+sub get_from {
+    my ($address, $path) = @_;
+
+    my $socket = IO::Socket::INET->new(LocalAddr => $address,
+        PeerAddr => '127.0.0.1', PeerPort => 8080) or die("$address: $!\n");
+
+    return EventSession::HTTP->connect(8080, socket => $socket)
+        ->request('GET', $path, headers => [ 'Connection: close' ]);
 }
 
 
