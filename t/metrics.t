@@ -132,6 +132,7 @@ sub exposition {
     my $m = metrics($nginx);
 
     is($m->value('eventsession_worker_processes'), 2, 'two workers');
+    is_deeply($m->families, documented(), 'README has all of them');
     is_deeply([ $m->faults ], [], 'all is in order');
     is($m->sum('eventsession_build_info',
         version => version(), nginx => nginx_version()), 1, 'the versions');
@@ -144,6 +145,24 @@ sub exposition {
     is($m->value("eventsession_redis_errors_total{$label{there},"
         . "class=\"$_\"}"), 0, "errors by $_ are there")
         for qw(poison forbidden retry auth reconnect timeout lost);
+}
+
+
+# README's table: the type and the labels of each.
+
+sub documented {
+    my %documented;
+
+    for my $line (split(/\n/, EventSession::Redis::slurp(
+        "$EventSession::root/README.md")))
+    {
+        my ($name, $type, $labels) = $line
+            =~ /^\| `(eventsession_\w+)` \| (\w+) \| (.*?) \|/ or next;
+
+        $documented{$name} = join(' ', $type, sort($labels =~ /`(\w+)`/g));
+    }
+
+    return \%documented;
 }
 
 

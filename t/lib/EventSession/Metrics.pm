@@ -9,6 +9,7 @@ package EventSession::Metrics;
 #     $m->sum('eventsession_events_total', outcome => 'stored');
 #     $m->series;                          # { 'name{labels}' => value }
 #     $m->type('eventsession_events_total');
+#     $m->families;                        # { name => 'type label label' }
 #     $m->faults;                          # what no metrics may have
 #
 #     $m->since($before);                  # counters that have grown, and
@@ -101,6 +102,26 @@ sub value {
     my ($self, $series) = @_;
 
     return $self->{series}{$series} // croak "there is no $series";
+}
+
+
+# { name => 'type label ...' }
+
+sub families {
+    my ($self) = @_;
+
+    my %families;
+
+    for my $series (keys(%{ $self->{series} })) {
+        my ($name) = $series =~ /^(\w+)/;
+
+        $name =~ s/_(?:bucket|sum|count)$// if !$self->{types}{$name};
+
+        $families{$name} = join(' ', $self->{types}{$name},
+            sort(grep { $_ ne 'le' } $series =~ /(\w+)="/g));
+    }
+
+    return \%families;
 }
 
 
