@@ -252,17 +252,18 @@ sub rule_expressions {
 }
 
 
-# The shipped files, but for whom they ask, and how often.
+# The shipped files, but for whom they ask, how often, and how long one alert
+# waits.  A scrape may take as long as it is until the next one.
 
 sub redis_goes_and_comes {
     my $dir  = $t->folder('prometheus');
     my $port = $nginx->port;
 
     my $often = $conf =~ s/127\.0\.0\.1:8080/127.0.0.1:$port/r
-        =~ s/_interval: 15s/_interval: 200ms/gr;
+        =~ s/_interval: 15s/_interval: 1s/gr;
 
     EventSession::Prometheus::write_file("$dir/eventsession.rules.yml",
-        $rules =~ s/for: \w+/for: 1s/gr);
+        $rules =~ s/for: 30s/for: 1s/gr);
 
     my $prometheus = EventSession::Prometheus->start($dir, $often);
 
@@ -275,14 +276,16 @@ sub redis_goes_and_comes {
         'sum(eventsession_events_total{outcome="stored"})') // 0) == 1 } 30),
         'and knows of an event');
 
-    is($prometheus->state('EventsessionRedisAway'), undef, 'all is well');
+    ok((wait_for { !defined $prometheus->state('EventsessionRedisAway') } 30),
+        'all is well');
 
     $redis->stop;
 
     ok((wait_for { ($prometheus->state('EventsessionRedisAway') // '')
         eq 'firing' } 60), 'Redis is away: the alert is raised');
 
-    is($prometheus->state('EventsessionDown'), undef, 'nginx is not');
+    isnt($prometheus->state('EventsessionDown') // '', 'firing',
+        'nginx is not');
 
     $redis->start_again;
 
