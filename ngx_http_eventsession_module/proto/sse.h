@@ -17,10 +17,6 @@
 #define EVS_SSE_COMMENT  ":\n"
 
 
-/* what a line takes beyond its name and its value */
-#define EVS_SSE_LINE     (sizeof(": \n") - 1)
-
-
 /* "<name>: ", before a value without a line break; returns the end. */
 static ngx_inline u_char *
 evs_sse_name(u_char *p, const char *name, size_t len)

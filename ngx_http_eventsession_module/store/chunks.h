@@ -24,7 +24,6 @@
 
 
 #define EVS_CHUNKS_SHARDS    1000      /* shards are numbered below it */
-#define EVS_CHUNKS_NAME_MAX  sizeof("999")
 
 /* events: a chunk with as many is full, but one more body may go there */
 #define EVS_CHUNKS_EVENTS    4096

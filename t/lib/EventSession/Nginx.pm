@@ -26,7 +26,7 @@ package EventSession::Nginx;
 #     my $res = $nginx->request('POST', '/event', body => '…');
 #     my $c   = $nginx->connect;                           # EventSession::HTTP
 #
-#     $nginx->reload;              # until the new workers are there
+#     $nginx->reload;              # until only the new workers listen
 #     $nginx->kill9_worker;        # until another one has taken its place
 #     $nginx->quit;                # graceful; its exit status, 0 when well
 #     $nginx->terminate;           # at once
