@@ -20,6 +20,7 @@
 #include "http/posted.h"
 #include "http/schema.h"
 #include "http/session.h"
+#include "http/special.h"
 #include "http/track.h"
 #include "http/workers.h"
 #include "http/ws.h"
@@ -609,7 +610,8 @@ ngx_http_eventsession_merge_endpoint(ngx_conf_t *cf,
 /*
  * Where eventsession_feed is not said, a location writes to the feed if some
  * location of this configuration serves it from there.  A module that is
- * merely loaded counts nothing, hides nothing and has no shared memory.
+ * merely loaded counts nothing, hides nothing, filters nothing and has no
+ * shared memory.
  */
 
 static ngx_int_t
@@ -633,6 +635,8 @@ ngx_http_eventsession_postconfiguration(ngx_conf_t *cf)
     if (!emcf->endpoints) {
         return NGX_OK;
     }
+
+    ngx_http_eventsession_special_init();
 
     if (emcf->hides && ngx_http_eventsession_hide_init(cf) != NGX_OK) {
         return NGX_ERROR;

@@ -303,8 +303,6 @@ sub ok_body {
     my $name = name_of($one);
     my @mask = @{ $one->{'x-generated'} // [] };
 
-    $body =~ s/\r\n/\n/g if $one->{type} eq 'text/html';
-
     if ($one->{'x-excerpt'}) {
         ok_excerpt($one, $body);
 

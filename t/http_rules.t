@@ -540,7 +540,7 @@ gone
 --- error_code eval: [ 200, 405, 200, 403 ]
 --- response_body_like eval
 [ '^\{"type":"SESSION","start":1,"end":4,', 'does not answer DELETE',
-  '^\{"type":"SESSION","start":1,"end":4,', '<html>' ]
+  '^\{"type":"SESSION","start":1,"end":4,', '"status":403,"detail":' ]
 
 
 

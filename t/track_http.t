@@ -284,7 +284,7 @@ ok_stored($old->response, 'HTTP/1.0');
 ok($old->eof, 'and the end');
 $old->close;
 
-# too much; nginx's own pages
+# too much; what nginx answers to that, see special.t
 
 my $large = fields(data => '"' . 'x' x 2000 . '"');
 

@@ -20,8 +20,16 @@
 
 static ngx_int_t ngx_http_eventsession_cors(ngx_http_request_t *r,
     ngx_uint_t methods, ngx_uint_t *allowed);
+static ngx_int_t ngx_http_eventsession_cors_origin(ngx_http_request_t *r,
+    ngx_uint_t *allowed);
+static ngx_uint_t ngx_http_eventsession_cors_done(ngx_http_request_t *r);
 static ngx_int_t ngx_http_eventsession_allow(ngx_http_request_t *r,
     const char *name, ngx_uint_t methods, ngx_uint_t options);
+static ngx_int_t ngx_http_eventsession_problem_text(ngx_http_request_t *r,
+    ngx_uint_t status, const u_char *detail, size_t len, ngx_str_t *body);
+static ngx_int_t ngx_http_eventsession_send(ngx_http_request_t *r,
+    const char *type, const ngx_str_t *body,
+    ngx_http_output_header_filter_pt header);
 
 
 typedef struct {
@@ -32,18 +40,40 @@ typedef struct {
 
 static const ngx_http_eventsession_title_t  ngx_http_eventsession_titles[] = {
     { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 402, "Payment Required" },
     { 403, "Forbidden" },
     { 404, "Not Found" },
     { 405, "Method Not Allowed" },
+    { 406, "Not Acceptable" },
+    { 408, "Request Timeout" },
     { 409, "Conflict" },
+    { 410, "Gone" },
+    { 411, "Length Required" },
+    { 412, "Precondition Failed" },
     { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
     { 415, "Unsupported Media Type" },
+    { 416, "Range Not Satisfiable" },
+    { 421, "Misdirected Request" },
     { 422, "Unprocessable Content" },
     { 426, "Upgrade Required" },
+    { 429, "Too Many Requests" },
+    { 451, "Unavailable For Legal Reasons" },
     { 500, "Internal Server Error" },
+    { 501, "Not Implemented" },
+    { 502, "Bad Gateway" },
     { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 507, "Insufficient Storage" },
     { 0, "Error" }
 };
+
+
+static const ngx_str_t  ngx_http_eventsession_vary = ngx_string("Origin");
+
+static const char  ngx_http_eventsession_problem_type[] =
+    "application/problem+json";
 
 
 ngx_int_t
@@ -90,14 +120,42 @@ static ngx_int_t
 ngx_http_eventsession_cors(ngx_http_request_t *r, ngx_uint_t methods,
     ngx_uint_t *allowed)
 {
-    ngx_str_t                         *origin, value;
-    ngx_http_eventsession_loc_conf_t  *elcf;
-
-    static const ngx_str_t  vary = ngx_string("Origin");
-    static const ngx_str_t  expose = ngx_string("Link, Retry-After");
     static const ngx_str_t  headers = ngx_string("Content-Type, "
              "Content-Encoding, Idempotency-Key, Last-Event-ID, application");
     static const ngx_str_t  age = ngx_string("600");
+
+    if (ngx_http_eventsession_cors_origin(r, allowed) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!*allowed || r->method != NGX_HTTP_OPTIONS) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_eventsession_allow(r, "Access-Control-Allow-Methods",
+                                    methods, 0)
+        != NGX_OK
+        || ngx_http_eventsession_header_out(r, "Access-Control-Allow-Headers",
+                                            &headers)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_eventsession_header_out(r, "Access-Control-Max-Age",
+                                            &age);
+}
+
+
+/* What every reply has, whatever its method. */
+
+static ngx_int_t
+ngx_http_eventsession_cors_origin(ngx_http_request_t *r, ngx_uint_t *allowed)
+{
+    ngx_str_t                         *origin, value;
+    ngx_http_eventsession_loc_conf_t  *elcf;
+
+    static const ngx_str_t  expose = ngx_string("Link, Retry-After");
 
     *allowed = 0;
 
@@ -109,7 +167,10 @@ ngx_http_eventsession_cors(ngx_http_request_t *r, ngx_uint_t methods,
 
     /* a cache must know that the reply depends on who asks, also when not */
 
-    if (ngx_http_eventsession_header_out(r, "Vary", &vary) != NGX_OK) {
+    if (ngx_http_eventsession_header_out(r, "Vary",
+                                         &ngx_http_eventsession_vary)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -131,23 +192,36 @@ ngx_http_eventsession_cors(ngx_http_request_t *r, ngx_uint_t methods,
         return NGX_ERROR;
     }
 
-    if (r->method != NGX_HTTP_OPTIONS) {
-        return ngx_http_eventsession_header_out(r,
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return NGX_OK;
+    }
+
+    return ngx_http_eventsession_header_out(r,
                                    "Access-Control-Expose-Headers", &expose);
+}
+
+
+/* Whether the response has these headers already: 1 or 0. */
+
+static ngx_uint_t
+ngx_http_eventsession_cors_done(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].value.data == ngx_http_eventsession_vary.data) {
+                return 1;
+            }
+        }
     }
 
-    if (ngx_http_eventsession_allow(r, "Access-Control-Allow-Methods",
-                                    methods, 0)
-        != NGX_OK
-        || ngx_http_eventsession_header_out(r, "Access-Control-Allow-Headers",
-                                            &headers)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_eventsession_header_out(r, "Access-Control-Max-Age",
-                                            &age);
+    return 0;
 }
 
 
@@ -197,11 +271,9 @@ ngx_int_t
 ngx_http_eventsession_problem(ngx_http_request_t *r, ngx_uint_t status,
     const char *detail, ...)
 {
-    size_t       len;
-    u_char      *body, *p, *last, buf[NGX_HTTP_EVENTSESSION_DETAIL_MAX];
-    va_list      args;
-    const char  *title;
-    ngx_uint_t   i;
+    u_char     *last, buf[NGX_HTTP_EVENTSESSION_DETAIL_MAX];
+    va_list     args;
+    ngx_str_t   body;
 
     static const ngx_str_t  retry_after = ngx_string("1");
 
@@ -209,7 +281,89 @@ ngx_http_eventsession_problem(ngx_http_request_t *r, ngx_uint_t status,
     last = ngx_vslprintf(buf, buf + sizeof(buf), detail, args);
     va_end(args);
 
-    ngx_http_eventsession_account_error(r, buf, (size_t) (last - buf));
+    if (ngx_http_eventsession_problem_text(r, status, buf,
+                                           (size_t) (last - buf), &body)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_http_eventsession_header_out(r, "Retry-After", &retry_after)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_eventsession_body(r, status,
+                                      ngx_http_eventsession_problem_type,
+                                      body.data, body.len);
+}
+
+
+ngx_int_t
+ngx_http_eventsession_problem_instead(ngx_http_request_t *r,
+    ngx_http_output_header_filter_pt next, const char *detail, ...)
+{
+    u_char      *last, buf[NGX_HTTP_EVENTSESSION_DETAIL_MAX];
+    va_list      args;
+    ngx_int_t    rc;
+    ngx_str_t    body;
+    ngx_uint_t   status, allowed;
+
+    va_start(args, detail);
+    last = ngx_vslprintf(buf, buf + sizeof(buf), detail, args);
+    va_end(args);
+
+    if (ngx_http_eventsession_problem_text(r, r->headers_out.status, buf,
+                                           (size_t) (last - buf), &body)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* a page may read what it was told, whoever told it */
+
+    if (!ngx_http_eventsession_cors_done(r)
+        && ngx_http_eventsession_cors_origin(r, &allowed) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /*
+     * A limit of the operator's is no failure of ours.  Where a filter has put
+     * the page in place of a reply, that reply is counted.
+     */
+
+    if (!r->filter_finalize) {
+        status = r->headers_out.status;
+
+        ngx_http_eventsession_account_answer(r,
+                   (status == NGX_HTTP_SERVICE_UNAVAILABLE)
+                   ? NGX_HTTP_TOO_MANY_REQUESTS : status);
+    }
+
+    rc = ngx_http_eventsession_send(r, ngx_http_eventsession_problem_type,
+                                    &body, next);
+
+    r->header_only = 1;
+
+    return rc;
+}
+
+
+/* The body of a problem, in memory of the request's: NGX_OK or NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_eventsession_problem_text(ngx_http_request_t *r, ngx_uint_t status,
+    const u_char *detail, size_t len, ngx_str_t *body)
+{
+    u_char      *p;
+    size_t       size;
+    const char  *title;
+    ngx_uint_t   i;
+
+    ngx_http_eventsession_account_error(r, detail, len);
 
     for (i = 0; ngx_http_eventsession_titles[i].status != status; i++) {
         if (ngx_http_eventsession_titles[i].status == 0) {
@@ -219,29 +373,25 @@ ngx_http_eventsession_problem(ngx_http_request_t *r, ngx_uint_t status,
 
     title = ngx_http_eventsession_titles[i].title;
 
-    len = evs_json_escape(NULL, buf, (size_t) (last - buf));
+    size = evs_json_escape(NULL, detail, len)
+           + sizeof("{\"type\":\"about:blank\",\"title\":\"\","
+                    "\"status\":,\"detail\":\"\"}")
+           + ngx_strlen(title) + NGX_INT_T_LEN;
 
-    body = ngx_pnalloc(r->pool, len + sizeof("{\"type\":\"about:blank\","
-                       "\"title\":\"\",\"status\":,\"detail\":\"\"}")
-                       + ngx_strlen(title) + NGX_INT_T_LEN);
-    if (body == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    body->data = ngx_pnalloc(r->pool, size);
+    if (body->data == NULL) {
+        return NGX_ERROR;
     }
 
-    p = ngx_sprintf(body, "{\"type\":\"about:blank\",\"title\":\"%s\","
-                    "\"status\":%ui,\"detail\":\"", title, status);
-    p += evs_json_escape(p, buf, (size_t) (last - buf));
+    p = ngx_sprintf(body->data, "{\"type\":\"about:blank\","
+                    "\"title\":\"%s\",\"status\":%ui,\"detail\":\"",
+                    title, status);
+    p += evs_json_escape(p, detail, len);
     p = ngx_cpymem(p, "\"}", 2);
 
-    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
-        && ngx_http_eventsession_header_out(r, "Retry-After", &retry_after)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    body->len = (size_t) (p - body->data);
 
-    return ngx_http_eventsession_body(r, status, "application/problem+json",
-                                      body, (size_t) (p - body));
+    return NGX_OK;
 }
 
 
@@ -249,19 +399,36 @@ ngx_int_t
 ngx_http_eventsession_body(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, u_char *body, size_t len)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_str_t  text;
+
+    text.data = body;
+    text.len = len;
 
     ngx_http_eventsession_account_answer(r, status);
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = (off_t) len;
+
+    return ngx_http_eventsession_send(r, type, &text, ngx_http_send_header);
+}
+
+
+/* Sends the header by the function given, and the body behind it. */
+
+static ngx_int_t
+ngx_http_eventsession_send(ngx_http_request_t *r, const char *type,
+    const ngx_str_t *body, ngx_http_output_header_filter_pt header)
+{
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    ngx_chain_t  out;
+
+    r->headers_out.content_length_n = (off_t) body->len;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
 
-    rc = ngx_http_send_header(r);
+    rc = header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -272,9 +439,9 @@ ngx_http_eventsession_body(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_ERROR;
     }
 
-    b->pos = body;
-    b->last = body + len;
-    b->memory = (len != 0);
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = (body->len != 0);
     b->last_buf = (r == r->main);
     b->last_in_chain = 1;
 

@@ -31,6 +31,16 @@ ngx_int_t ngx_http_eventsession_methods(ngx_http_request_t *r,
 ngx_int_t ngx_http_eventsession_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *detail, ...);
 
+/*
+ * The same in a header filter, in place of the page that nginx has made of the
+ * status in headers_out: of its headers the type and the length change, and
+ * those of CORS come in.  next is the filter behind.  The body is sent here,
+ * and header_only is set: who sends the page has no more to send, as with
+ * HEAD.  What a header filter returns.
+ */
+ngx_int_t ngx_http_eventsession_problem_instead(ngx_http_request_t *r,
+    ngx_http_output_header_filter_pt next, const char *detail, ...);
+
 /* A whole body that lives as long as the request. */
 ngx_int_t ngx_http_eventsession_body(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, u_char *body, size_t len);

@@ -40,9 +40,11 @@ our @EXPORT = qw(batch batch_bytes accepted problem entry array lines events
 
 my @order  = qw(timestamp name category data session_id);
 my %titles = (400 => 'Bad Request', 403 => 'Forbidden', 405 =>
-    'Method Not Allowed', 409 => 'Conflict', 413 => 'Content Too Large',
-    415 => 'Unsupported Media Type', 422 => 'Unprocessable Content',
-    503 => 'Service Unavailable');
+    'Method Not Allowed', 409 => 'Conflict', 412 => 'Precondition Failed',
+    413 => 'Content Too Large', 415 => 'Unsupported Media Type', 422 =>
+    'Unprocessable Content', 429 => 'Too Many Requests', 451 =>
+    'Unavailable For Legal Reasons', 500 => 'Internal Server Error',
+    503 => 'Service Unavailable', 401 => 'Unauthorized', 404 => 'Not Found');
 
 
 sub entry {

@@ -169,7 +169,6 @@ sub masked {
     for my $name (@names) {
         $text =~ s{("\Q$name\E":)(?:"(?:[^"\\]|\\.)*"|-?[\d.]+)}{$1?}g;
         $text =~ s/^(\Q$name\E: ).*$/$1?/mg;
-        $text =~ s{\bnginx/[\d.]+}{nginx}g if $name eq 'nginx';
     }
 
     return $text;
