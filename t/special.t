@@ -332,6 +332,20 @@ is($nginx->get('/healthcheck', headers => [ 'If-Match: "a"' ])->body,
     problem(412, 'nothing here has an entity tag or a time of modification '
         . 'that a precondition could hold for'), 'a precondition');
 
+my $sid = uuid();
+
+for my $condition ('If-Match: "a"', 'If-None-Match: *',
+    'If-Unmodified-Since: Thu, 01 Jan 1970 00:00:01 GMT')
+{
+    accepted($nginx, array(entry(session_id => qq("$sid"), name => '"a"',
+        timestamp => 1)), 1, "$condition: what is stored is told to be",
+        headers => [ $condition ]);
+}
+
+is($nginx->get("/session/$sid", headers => [ 'If-Match: "a"' ])->status, 412,
+    'a read has none');
+is(scalar(@{ $nginx->get("/session/$sid")->json->{children} }), 3, 'all of it');
+
 
 # gzip, and many at once to a client that takes its time
 

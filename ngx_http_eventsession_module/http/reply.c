@@ -408,6 +408,12 @@ ngx_http_eventsession_body(ngx_http_request_t *r, ngx_uint_t status,
 
     r->headers_out.status = status;
 
+    /* nginx looks at preconditions now: too late for what has been stored */
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        r->disable_not_modified = 1;
+    }
+
     return ngx_http_eventsession_send(r, type, &text, ngx_http_send_header);
 }
 
