@@ -156,9 +156,10 @@ run:
 ROOM = ngx_http_eventsession_module
 
 PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
-    $(ROOM)/proto/*.c $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c \
-    $(ROOM)/store/record.c $(ROOM)/store/worker_record.c \
-    $(ROOM)/stats/slots.c $(ROOM)/stats/text.c)) $(wildcard t/unit/ngx_shim.c)
+    $(ROOM)/proto/*.c $(ROOM)/redis/resp_read.c $(ROOM)/store/member.c \
+    $(ROOM)/store/feed_entry.c $(ROOM)/store/record.c \
+    $(ROOM)/store/worker_record.c $(ROOM)/stats/slots.c \
+    $(ROOM)/stats/text.c)) $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
 PURE_LIBS = -ljansson -lpcre2-8 -lm
 
@@ -183,7 +184,7 @@ $(DIR)/unit/%.o: %.c $(DIR)/objs/configured
 	@gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNITS): $(DIR)/unit/%: $(DIR)/unit/t/unit/%.o $(PURE_OBJS)
-	@gcc $(UNIT_CFLAGS) -o $@ $^ -lcmocka $(PURE_LIBS)
+	@gcc $(UNIT_CFLAGS) -o $@ $^ -lcmocka -lhiredis $(PURE_LIBS)
 
 $(REPLAYS): $(DIR)/unit/replay_%: $(DIR)/unit/t/unit/fuzz_%.o \
     $(DIR)/unit/t/unit/fuzz_replay.o $(PURE_OBJS)

@@ -1,8 +1,7 @@
-# Why: nginx loads modules into one name space, and nchan brings a hiredis of
-# its own: whichever of two copies is there first serves both modules, with
-# other structures than one of them was compiled for.  Known to fail by: nchan's
-# workers dying with signal 11 as soon as they answer from Redis, when ours was
-# linked to libhiredis.so; ours the same way, when nchan is loaded first.
+# Why: nginx loads modules into one name space, and whichever of two functions
+# of one name is there first serves both modules.  Known to fail by: workers
+# dying with signal 11 as soon as they answer from Redis, those of whoever was
+# loaded second, when both brought a hiredis, each of another version.
 
 use strict;
 use warnings;

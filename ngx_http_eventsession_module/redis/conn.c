@@ -398,9 +398,7 @@ evs_redis_conn_opened(evs_redis_node_t *node)
         return;
     }
 
-    node->reader = evs_redis_reader_create(node);
-
-    if (node->reader == NULL || evs_redis_greet(node) != NGX_OK) {
+    if (evs_redis_greet(node) != NGX_OK) {
         evs_redis_conn_lose(node, EVS_REDIS_SILENT, NGX_ENOMEM, &memory);
         return;
     }
@@ -515,10 +513,12 @@ evs_redis_conn_drop(evs_redis_node_t *node)
         node->connection = NULL;
     }
 
-    if (node->reader) {
-        redisReaderFree(node->reader);
-        node->reader = NULL;
+    if (node->buffer) {
+        ngx_free(node->buffer);
+        node->buffer = NULL;
     }
+
+    ngx_memzero(&node->reader, sizeof(evs_resp_reader_t));
 
     node->broken = 0;
 

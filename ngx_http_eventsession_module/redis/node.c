@@ -45,7 +45,6 @@ static struct {
     evs_redis_node_t  **nodes;
     ngx_uint_t          n;
     ngx_queue_t         all;        /* of them, and of evs_redis_open() */
-    u_char             *buffer;     /* what is read goes through here */
     ngx_uint_t          ended;
 } evs_redis_process;
 
@@ -153,13 +152,8 @@ evs_redis_exit(ngx_cycle_t *cycle)
         ngx_free(evs_redis_process.nodes);
     }
 
-    if (evs_redis_process.buffer) {
-        ngx_free(evs_redis_process.buffer);
-    }
-
     evs_redis_process.nodes = NULL;
     evs_redis_process.n = 0;
-    evs_redis_process.buffer = NULL;
 }
 
 
@@ -483,14 +477,6 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf,
 {
     evs_redis_node_t  *node;
 
-    if (evs_redis_process.buffer == NULL) {
-        evs_redis_process.buffer = ngx_alloc(EVS_REDIS_READ_BUFFER,
-                                             cycle->log);
-        if (evs_redis_process.buffer == NULL) {
-            return NULL;
-        }
-    }
-
     node = ngx_calloc(sizeof(evs_redis_node_t), cycle->log);
     if (node == NULL) {
         return NULL;
@@ -498,7 +484,6 @@ evs_redis_node_create(ngx_cycle_t *cycle, evs_redis_conf_t *conf,
 
     node->conf = conf;
     node->ident = -1;
-    node->buffer = evs_redis_process.buffer;
     node->reason = EVS_REDIS_NEW;
     node->quiet = quiet ? 1 : 0;
     node->server = evs_stats_server(&conf->name);

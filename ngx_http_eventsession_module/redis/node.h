@@ -15,11 +15,10 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
-#include <hiredis/hiredis.h>
-
 #include "redis/conf.h"
 #include "redis/redis.h"
 #include "redis/reply.h"
+#include "redis/resp_read.h"
 #include "stats/stats.h"
 
 
@@ -103,16 +102,17 @@ typedef struct {
 
 struct evs_redis_node_s {
     evs_redis_conf_t             *conf;
-    ngx_uint_t                    server;    /* in the counters */
     ngx_connection_t             *connection;
-    redisReader                  *reader;
+    u_char                       *buffer;    /* of what comes in, NULL without
+                                                a connection */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t                     ident;
 
+    ngx_uint_t                    server;    /* in the counters */
+
     ngx_log_t                     log;       /* of the connection */
     const evs_redis_state_t      *state;
-    u_char                       *buffer;    /* of the process */
 
     /* addresses: the next one to try, and how many of a round are left */
     evs_redis_addr_t             *addrs;
@@ -174,6 +174,8 @@ struct evs_redis_node_s {
     ngx_queue_t                   waits;
     ngx_queue_t                   all;       /* nodes of the process */
 
+    size_t                        buffer_size;
+    evs_resp_reader_t             reader;    /* of the buffer */
     evs_redis_incoming_t          incoming;
 
     unsigned                      answered:1;    /* once at least */

@@ -2,11 +2,9 @@
 /*
  * Replies: see reply.h.
  *
- * hiredis' reader finds the parts, and hands them to the callbacks here: no
- * part of a reply is ever an object.  Elements go to the command at once; the
- * root is noted in node->incoming, its text copied (the reader moves its
- * buffer before it returns), and dealt with after the reader has returned, so
- * that the handlers it leads to may close the connection and free the reader.
+ * No reply is ever an object.  Elements go to the command at once, as they lie
+ * in the node's buffer; of the reply itself, what its head says is noted in
+ * node->incoming, since a command may have several of them.
  */
 
 
@@ -21,33 +19,19 @@
 #include "redis/reply.h"
 
 
-#define EVS_REDIS_READER_MAX_BUF  (4 * EVS_REDIS_READ_BUFFER)
-
-#if (HIREDIS_MAJOR >= 1)
-typedef size_t  evs_redis_count_t;
-#else
-typedef int     evs_redis_count_t;
-#endif
-
-
 typedef struct {
     ngx_str_t           prefix;
     evs_redis_class_e   class;
 } evs_redis_prefix_t;
 
 
-static void *evs_redis_on_string(const redisReadTask *task, char *str,
-    size_t len);
-static void *evs_redis_on_array(const redisReadTask *task,
-    evs_redis_count_t elements);
-static void *evs_redis_on_integer(const redisReadTask *task, long long value);
-static void *evs_redis_on_nil(const redisReadTask *task);
-static ngx_inline void evs_redis_on_element(evs_redis_node_t *node,
-    const u_char *data, size_t len);
-static void evs_redis_on_error(evs_redis_node_t *node, const u_char *data,
-    size_t len);
-static void evs_redis_text_set(evs_redis_text_t *text, const u_char *data,
-    size_t len);
+static ngx_inline void evs_redis_reply_part(evs_redis_node_t *node,
+    const evs_resp_part_t *part);
+static ngx_inline void evs_redis_reply_element(evs_redis_node_t *node,
+    const ngx_str_t *text);
+static void evs_redis_reply_error(evs_redis_node_t *node,
+    const ngx_str_t *text);
+static void evs_redis_text_set(evs_redis_text_t *text, const ngx_str_t *from);
 static ngx_int_t evs_redis_reply_whole(evs_redis_node_t *node);
 static ngx_int_t evs_redis_reply_end(evs_redis_node_t *node);
 static evs_redis_reason_e evs_redis_reply_reason(evs_redis_node_t *node);
@@ -81,59 +65,27 @@ static const evs_redis_prefix_t  evs_redis_prefixes[] = {
 };
 
 
-/*
- * In C this can't be const: hiredis takes it so.  What is not set was NULL or
- * not there in 0.14, and RESP2, which we speak, has none of it.
- */
-static redisReplyObjectFunctions  evs_redis_functions = {
-    .createString = evs_redis_on_string,
-    .createArray = evs_redis_on_array,
-    .createInteger = evs_redis_on_integer,
-    .createNil = evs_redis_on_nil
-};
-
-
-redisReader *
-evs_redis_reader_create(evs_redis_node_t *node)
-{
-    redisReader  *reader;
-
-    reader = redisReaderCreateWithFunctions(&evs_redis_functions);
-    if (reader == NULL) {
-        return NULL;
-    }
-
-    reader->privdata = node;
-
-    /* else the buffer would be freed and made anew for every read */
-
-    reader->maxbuf = EVS_REDIS_READER_MAX_BUF;
-
-    return reader;
-}
-
-
 ngx_int_t
-evs_redis_reply_feed(evs_redis_node_t *node, const u_char *buf, size_t len)
+evs_redis_reply_read(evs_redis_node_t *node)
 {
-    void              *object;
+    ngx_int_t          rc;
     ngx_str_t          why;
+    evs_resp_part_t    part;
     ngx_connection_t  *c;
 
     c = node->connection;
 
-    if (redisReaderFeed(node->reader, (const char *) buf, len) != REDIS_OK) {
-        goto failed;
-    }
-
     for ( ;; ) {
+        rc = evs_resp_next(&node->reader, &part);
 
-        if (redisReaderGetReply(node->reader, &object) != REDIS_OK) {
-            goto failed;
+        if (rc != NGX_OK) {
+            break;
         }
 
-        if (object == NULL) {
-            return NGX_OK;
+        evs_redis_reply_part(node, &part);
+
+        if (!part.ends) {
+            continue;
         }
 
         if (evs_redis_reply_whole(node) != NGX_OK) {
@@ -152,9 +104,11 @@ evs_redis_reply_feed(evs_redis_node_t *node, const u_char *buf, size_t len)
         }
     }
 
-failed:
+    if (rc == NGX_AGAIN) {
+        return NGX_OK;
+    }
 
-    why.data = (u_char *) node->reader->errstr;
+    why.data = (u_char *) node->reader.why;
     why.len = ngx_strlen(why.data);
 
     evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &why);
@@ -166,7 +120,6 @@ failed:
 void
 evs_redis_reply_reset(evs_redis_node_t *node)
 {
-    node->incoming.whole = 0;
     node->incoming.class = EVS_REDIS_FINE;
 }
 
@@ -196,33 +149,22 @@ static ngx_int_t
 evs_redis_reply_whole(evs_redis_node_t *node)
 {
     static ngx_str_t  unasked = ngx_string("a reply that nobody asked for");
-    static ngx_str_t  unknown = ngx_string("a reply of an unknown kind");
 
-    ngx_str_t         *why, text;
-    ngx_queue_t       *q;
-    evs_redis_cmd_t   *cmd;
+    ngx_str_t         text;
+    ngx_queue_t      *q;
+    evs_redis_cmd_t  *cmd;
 
-    why = NULL;
-
-    if (!node->incoming.whole) {
-        why = &unknown;
-
-    } else if (ngx_queue_empty(&node->sent)) {
-        why = &unasked;
+    if (ngx_queue_empty(&node->sent)) {
+        text = unasked;
 
         if (node->incoming.type == EVS_REDIS_ERROR) {
             text.len = node->incoming.error.len;
             text.data = node->incoming.error.data;
-            why = &text;
         }
-    }
 
-    if (why) {
-        evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, why);
+        evs_redis_conn_lose(node, EVS_REDIS_SILENT, 0, &text);
         return NGX_ERROR;
     }
-
-    node->incoming.whole = 0;
 
     q = ngx_queue_head(&node->sent);
     cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
@@ -368,117 +310,43 @@ evs_redis_reply_fault(evs_redis_node_t *node)
 }
 
 
-/* The callbacks return any pointer but NULL, which would be "no memory". */
-
-static void *
-evs_redis_on_string(const redisReadTask *task, char *str, size_t len)
+static ngx_inline void
+evs_redis_reply_part(evs_redis_node_t *node, const evs_resp_part_t *part)
 {
-    u_char                *data;
-    evs_redis_node_t      *node;
     evs_redis_incoming_t  *incoming;
-
-    node = task->privdata;
-    data = (u_char *) str;
-
-    if (task->type == REDIS_REPLY_ERROR) {
-        evs_redis_on_error(node, data, len);
-    }
-
-    if (task->parent) {
-        evs_redis_on_element(node, data, len);
-        return node;
-    }
 
     incoming = &node->incoming;
 
-    incoming->whole = 1;
-    incoming->integer = (int64_t) len;
-
-    switch (task->type) {
-
-    case REDIS_REPLY_ERROR:
-        incoming->type = EVS_REDIS_ERROR;
-        break;
-
-    case REDIS_REPLY_STATUS:
-        incoming->type = EVS_REDIS_STATUS;
-        evs_redis_text_set(&incoming->status, data, len);
-        break;
-
-    default:
-        incoming->type = EVS_REDIS_STRING;
-        evs_redis_on_element(node, data, len);
+    if (part->type == EVS_REDIS_ERROR) {
+        evs_redis_reply_error(node, &part->text);
     }
 
-    return node;
-}
+    if (part->nested) {
 
+        if (part->type != EVS_REDIS_ARRAY) {
+            evs_redis_reply_element(node, &part->text);
+        }
 
-static void *
-evs_redis_on_array(const redisReadTask *task, evs_redis_count_t elements)
-{
-    evs_redis_node_t  *node;
-
-    node = task->privdata;
-
-    if (task->parent == NULL) {
-        node->incoming.whole = 1;
-        node->incoming.type = EVS_REDIS_ARRAY;
-        node->incoming.integer = (int64_t) elements;
+        return;
     }
 
-    return node;
-}
+    incoming->type = part->type;
+    incoming->integer = part->integer;
 
+    if (part->type == EVS_REDIS_STRING) {
+        evs_redis_reply_element(node, &part->text);
 
-static void *
-evs_redis_on_integer(const redisReadTask *task, long long value)
-{
-    u_char            *last, text[NGX_INT64_LEN];
-    evs_redis_node_t  *node;
-
-    node = task->privdata;
-
-    if (task->parent) {
-        last = ngx_sprintf(text, "%L", (int64_t) value);
-        evs_redis_on_element(node, text, (size_t) (last - text));
-        return node;
+    } else if (part->type == EVS_REDIS_STATUS) {
+        evs_redis_text_set(&incoming->status, &part->text);
     }
-
-    node->incoming.whole = 1;
-    node->incoming.type = EVS_REDIS_INTEGER;
-    node->incoming.integer = value;
-
-    return node;
-}
-
-
-static void *
-evs_redis_on_nil(const redisReadTask *task)
-{
-    evs_redis_node_t  *node;
-
-    node = task->privdata;
-
-    if (task->parent) {
-        evs_redis_on_element(node, (u_char *) "", 0);
-        return node;
-    }
-
-    node->incoming.whole = 1;
-    node->incoming.type = EVS_REDIS_NIL;
-    node->incoming.integer = 0;
-
-    return node;
 }
 
 
 /* The hottest of them: once for each member that is read. */
 
 static ngx_inline void
-evs_redis_on_element(evs_redis_node_t *node, const u_char *data, size_t len)
+evs_redis_reply_element(evs_redis_node_t *node, const ngx_str_t *text)
 {
-    ngx_str_t         element;
     ngx_queue_t      *q;
     evs_redis_cmd_t  *cmd;
 
@@ -490,7 +358,7 @@ evs_redis_on_element(evs_redis_node_t *node, const u_char *data, size_t len)
     cmd = ngx_queue_data(q, evs_redis_cmd_t, queue);
 
     if (cmd->greeting) {
-        evs_redis_greet_text(node, data, len);
+        evs_redis_greet_text(node, text->data, text->len);
         return;
     }
 
@@ -498,22 +366,19 @@ evs_redis_on_element(evs_redis_node_t *node, const u_char *data, size_t len)
         return;
     }
 
-    element.len = len;
-    element.data = (u_char *) data;
-
     cmd->touched = cmd->replies + 1;
-    cmd->handlers->element(cmd->data, cmd->replies, &element);
+    cmd->handlers->element(cmd->data, cmd->replies, text);
 }
 
 
 static void
-evs_redis_on_error(evs_redis_node_t *node, const u_char *data, size_t len)
+evs_redis_reply_error(evs_redis_node_t *node, const ngx_str_t *text)
 {
     evs_redis_class_e      class;
     evs_redis_incoming_t  *incoming;
 
     incoming = &node->incoming;
-    class = evs_redis_reply_class(data, len);
+    class = evs_redis_reply_class(text->data, text->len);
 
     /* the first one counts, but for those that the caller never sees */
 
@@ -521,14 +386,14 @@ evs_redis_on_error(evs_redis_node_t *node, const u_char *data, size_t len)
         || (class >= EVS_REDIS_RETRY && class > incoming->class))
     {
         incoming->class = class;
-        evs_redis_text_set(&incoming->error, data, len);
+        evs_redis_text_set(&incoming->error, text);
     }
 }
 
 
 static void
-evs_redis_text_set(evs_redis_text_t *text, const u_char *data, size_t len)
+evs_redis_text_set(evs_redis_text_t *text, const ngx_str_t *from)
 {
-    text->len = ngx_min(len, EVS_REDIS_TEXT_MAX);
-    ngx_memcpy(text->data, data, text->len);
+    text->len = ngx_min(from->len, EVS_REDIS_TEXT_MAX);
+    ngx_memcpy(text->data, from->data, text->len);
 }

@@ -1,7 +1,7 @@
 
 /*
- * From bytes of the socket to the replies of the commands sent, by hiredis'
- * redisReader; and the classes of Redis' errors.
+ * From parts of replies to the commands that were sent for them; and the
+ * classes of Redis' errors.
  */
 
 
@@ -36,7 +36,6 @@ typedef struct {
 
 /* the reply that comes in, of the first command of node->sent */
 typedef struct {
-    ngx_uint_t               whole;     /* its head has been read */
     evs_redis_reply_type_e   type;
     int64_t                  integer;
     evs_redis_text_t         status;
@@ -46,13 +45,11 @@ typedef struct {
 } evs_redis_incoming_t;
 
 
-redisReader *evs_redis_reader_create(evs_redis_node_t *node);
-
 /*
+ * What node->reader has before it, but for a part at its end that is cut off.
  * NGX_OK, or NGX_ERROR: the connection is lost, or isn't the same any more.
  */
-ngx_int_t evs_redis_reply_feed(evs_redis_node_t *node, const u_char *buf,
-    size_t len);
+ngx_int_t evs_redis_reply_read(evs_redis_node_t *node);
 
 /* Forgets what has come of the current command's replies. */
 void evs_redis_reply_reset(evs_redis_node_t *node);
