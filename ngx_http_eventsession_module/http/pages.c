@@ -18,6 +18,9 @@
 #define NGX_HTTP_EVENTSESSION_BUFFER    ((size_t) 32768)
 #define NGX_HTTP_EVENTSESSION_HELD_MAX  (8 * 1024 * 1024)
 
+/* kept free in front of the first event, for what nearly always stands there */
+#define NGX_HTTP_EVENTSESSION_FRONT     128
+
 
 static void ngx_http_eventsession_pages_cleanup(void *data);
 static ngx_inline u_char *ngx_http_eventsession_pages_room(
@@ -134,7 +137,19 @@ u_char *
 ngx_http_eventsession_pages_front(ngx_http_eventsession_pages_t *pages,
     size_t size)
 {
+    ngx_buf_t    *b;
     ngx_chain_t  *cl;
+
+    pages->held += size;
+
+    if (pages->out != NULL) {
+        b = pages->out->buf;
+
+        if ((size_t) (b->pos - b->start) >= size) {
+            b->pos -= size;
+            return b->pos;
+        }
+    }
 
     cl = ngx_http_eventsession_pages_buffer(pages, size);
     if (cl == NULL) {
@@ -148,21 +163,9 @@ ngx_http_eventsession_pages_front(ngx_http_eventsession_pages_t *pages,
         pages->tail = cl;
     }
 
-    return cl->buf->last;
-}
+    cl->buf->last += size;
 
-
-ngx_int_t
-ngx_http_eventsession_pages_fronted(ngx_http_eventsession_pages_t *pages,
-    u_char *last)
-{
-    if (last == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_eventsession_pages_end(pages, pages->out->buf, last);
-
-    return NGX_OK;
+    return cl->buf->pos;
 }
 
 
@@ -192,12 +195,19 @@ static u_char *
 ngx_http_eventsession_pages_grow(ngx_http_eventsession_pages_t *pages,
     size_t size)
 {
+    size_t        front;
     ngx_chain_t  *cl;
 
-    cl = ngx_http_eventsession_pages_buffer(pages, size);
+    front = (pages->out == NULL && !pages->header_sent)
+            ? NGX_HTTP_EVENTSESSION_FRONT : 0;
+
+    cl = ngx_http_eventsession_pages_buffer(pages, front + size);
     if (cl == NULL) {
         return NULL;
     }
+
+    cl->buf->pos += front;
+    cl->buf->last += front;
 
     cl->next = NULL;
 
@@ -471,12 +481,13 @@ ngx_http_eventsession_pages_array(ngx_http_eventsession_pages_t *pages)
     u_char  *p;
 
     p = ngx_http_eventsession_pages_front(pages, 1);
-
-    if (p != NULL) {
-        *p++ = '[';
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    return ngx_http_eventsession_pages_fronted(pages, p);
+    *p = '[';
+
+    return NGX_OK;
 }
 
 

@@ -96,11 +96,12 @@ u_char *ngx_http_eventsession_pages_event(
 ngx_int_t ngx_http_eventsession_pages_wrote(
     ngx_http_eventsession_pages_t *pages, u_char *last);
 
-/* As above, for what stands in front: NULL, no memory, is NGX_ERROR. */
+/*
+ * Where what stands in front of the events is to be written, which is exactly
+ * size bytes; NULL: no memory.
+ */
 u_char *ngx_http_eventsession_pages_front(
     ngx_http_eventsession_pages_t *pages, size_t size);
-ngx_int_t ngx_http_eventsession_pages_fronted(
-    ngx_http_eventsession_pages_t *pages, u_char *last);
 
 /* Handlers of a read; data are the pages. */
 

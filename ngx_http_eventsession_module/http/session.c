@@ -18,6 +18,10 @@
 #include "store/read.h"
 
 
+#define ngx_http_eventsession_session_lit(p, s)                               \
+    ngx_cpymem(p, s, sizeof(s) - 1)
+
+
 typedef struct {
     ngx_http_eventsession_pages_t  pages;
     evs_read_t                     read;
@@ -176,14 +180,19 @@ ngx_http_eventsession_session_front(ngx_http_eventsession_pages_t *pages)
 
     p = ngx_http_eventsession_pages_front(pages, start.len + end.len
             + sizeof("{\"type\":\"SESSION\",\"start\":,\"end\":,"
-                     "\"children\":["));
-
-    if (p != NULL) {
-        p = ngx_sprintf(p, "{\"type\":\"SESSION\",\"start\":%V,"
-                        "\"end\":%V,\"children\":[", &start, &end);
+                     "\"children\":[") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    return ngx_http_eventsession_pages_fronted(pages, p);
+    p = ngx_http_eventsession_session_lit(p,
+                                        "{\"type\":\"SESSION\",\"start\":");
+    p = ngx_cpymem(p, start.data, start.len);
+    p = ngx_http_eventsession_session_lit(p, ",\"end\":");
+    p = ngx_cpymem(p, end.data, end.len);
+    (void) ngx_http_eventsession_session_lit(p, ",\"children\":[");
+
+    return NGX_OK;
 }
 
 

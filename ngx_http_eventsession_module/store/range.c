@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "event/number.h"
 #include "redis/redis.h"
 #include "store/range.h"
 
@@ -120,9 +121,22 @@ evs_range_before(u_char *p, const ngx_str_t *key, int64_t us)
 u_char *
 evs_range_number(u_char *p, const char *before, int64_t n)
 {
-    u_char  buf[2 + NGX_INT64_LEN], *last;
+    u_char    buf[2 + NGX_INT64_LEN], *last;
+    uint64_t  value;
 
-    last = ngx_sprintf(buf, "%s%L", before, n);
+    last = buf;
+    value = (uint64_t) n;
+
+    if (*before != '\0') {
+        *last++ = (u_char) *before;
+    }
+
+    if (n < 0) {
+        *last++ = '-';
+        value = 0 - value;
+    }
+
+    last = evs_number_write(last, value);
 
     return evs_resp_arg(p, buf, (size_t) (last - buf));
 }
