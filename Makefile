@@ -16,6 +16,8 @@
 #   make bench-units  nanoseconds of the pure rooms
 #   make bench-instructions  instructions of an event, and their drift; KEEP=1
 #                  adds this commit to bench/instructions.tsv
+#   make bench-profile  where the worker's CPU goes, by perf; KEEP=1 writes
+#                  bench/results/profile.md
 #   make bench-feed   the fan-out of the feed, beside nchan's
 #                  SUBSCRIBERS=1000 RATES="1000 5000 20000" DURATION=20
 #   make bench-track  POST of events, beside nginx with Lua
@@ -36,9 +38,9 @@
 SHELL = /bin/sh
 
 .DELETE_ON_ERROR:
-.PHONY: run test bench bench-units bench-instructions bench-feed bench-track \
-    bench-log lint clean build unit unit-built fuzz deb deb-test deploy-test \
-    docker-test deps nginx FORCE
+.PHONY: run test bench bench-units bench-instructions bench-profile \
+    bench-feed bench-track bench-log lint clean build unit unit-built fuzz \
+    deb deb-test deploy-test docker-test deps nginx FORCE
 
 NGINX_SRC =
 SANITIZE =
@@ -244,7 +246,7 @@ lint:
 
 WS_LOAD = $(DIR)/bench/ws_load
 
-export SERVERS WORKLOADS ROUNDS WORKERS KEEP SCALE NGINX_SRC
+export SERVER SERVERS WORKLOADS ROUNDS WORKERS KEEP SCALE NGINX_SRC
 
 bench:
 	@tools/deps bench-compare
@@ -279,6 +281,11 @@ bench-instructions:
 	@$(ENV) bench/instructions $(DIR)/bench/work $(WS_LOAD)
 
 # a few minutes, in which the machine should have nothing else to do
+
+bench-profile:
+	@tools/deps bench-profile
+	@+$(MAKE) -s --no-print-directory $(MODULE) nginx $(WS_LOAD)
+	@$(ENV) bench/profile
 
 bench-feed:
 	@tools/deps bench

@@ -4,9 +4,11 @@ package Bench::Workloads;
 # started.
 #
 #     my @names = Bench::Workloads::names();
+#     my $n     = Bench::Workloads::events_of('W5a');
 #
 #     my $got = Bench::Workloads::run('W1', $t, 'go',
-#         workers => 1, scale => 1);
+#         workers => 1, scale => 1,
+#         watch => sub { … });         # given the server, before the load
 #
 # A result is { error => TEXT }, or has of these what there is:
 #
@@ -98,6 +100,11 @@ sub known { exists $workloads{ $_[0] } }
 
 sub seconds { $workloads{ $_[0] }{seconds} }
 
+# Of a request that reads; where events are written, 1.
+
+sub events_of { $workloads{ $_[0] }{measure} == \&read_session
+    ? $workloads{ $_[0] }{events} : 1 }
+
 
 sub run {
     my ($name, $t, $server, %options) = @_;
@@ -107,6 +114,7 @@ sub run {
 
     my $got = eval {
         start(\%run, $server, $options{workers});
+        $options{watch}->($run{server}) if $options{watch};
         $workload->{measure}->(\%run);
     } || { error => $@ =~ s/\s*\n/ /gr || 'no result' };
 
