@@ -62,11 +62,6 @@ evs_redis_socket_open(evs_redis_node_t *node, evs_redis_addr_t *addr,
 
     evs_redis_socket_options(node, s, addr->sockaddr.sockaddr.sa_family);
 
-    if (ngx_add_conn && ngx_add_conn(c) == NGX_ERROR) {
-        ngx_str_set(why, "adding the connection's events failed");
-        return NGX_ERROR;
-    }
-
     rc = connect(s, &addr->sockaddr.sockaddr, addr->socklen);
 
     /* a unix socket whose queue is full says EAGAIN: that's a failure too */
@@ -154,6 +149,10 @@ evs_redis_socket_write(evs_redis_node_t *node)
     }
 
     node->err = 0;
+
+    if (wev->ready && wev->active) {
+        return ngx_del_event(wev, NGX_WRITE_EVENT, 0);
+    }
 
     return ngx_handle_write_event(wev, 0);
 }
@@ -324,7 +323,11 @@ evs_redis_socket_options(evs_redis_node_t *node, ngx_socket_t s, int family)
 }
 
 
-/* rc is connect()'s */
+/*
+ * rc is connect()'s.  Only who waits for room asks to be told of it: on a unix
+ * socket there is more with all that Redis reads, and each time would be an
+ * event for nothing.  That is why it isn't ngx_add_conn().
+ */
 
 static ngx_int_t
 evs_redis_socket_events(ngx_connection_t *c, int rc)
@@ -333,10 +336,6 @@ evs_redis_socket_events(ngx_connection_t *c, int rc)
 
     if (rc == 0) {
         c->write->ready = 1;
-    }
-
-    if (ngx_add_conn) {
-        return NGX_OK;
     }
 
     event = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
