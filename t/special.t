@@ -5,7 +5,8 @@
 # Content-Length that is the page's; a connection that stays open where nginx
 # closes it, or ends where it stays; other locations, whose pages change, too; a
 # refusal that is counted as the store's; CORS headers that are not there, or
-# twice.
+# twice; a feed that begins behind the page that a client has not read yet, for
+# which nginx has forgotten whose request it is: the worker dies.
 
 use strict;
 use warnings;
@@ -66,6 +67,8 @@ my $nginx = $t->nginx(redis => $redis, listen => 'sndbuf=8k', http => <<END,
         server {
             listen 127.0.0.1:$h2 http2;
             location / { eventsession batch; deny all; }
+            location = /feed { eventsession feed; }
+            location /session/ { eventsession session; }
         }
 
         server {
@@ -446,6 +449,100 @@ for my $case ([ '', $denied ], [ '--head -o /dev/null', '' ]) {
         -w ' %{http_code}' http://127.0.0.1:$h2/), "$body 403",
         "HTTP/2 $options");
 }
+
+
+# in place of a reply that was about to begin, to a client that takes nothing
+# for now; RFC 9113, no header is compressed
+
+sub h2_frame {
+    my ($type, $stream, $payload, $flags) = @_;
+
+    return substr(pack('N', length($payload)), 1)
+        . pack('CCN', $type, $flags // 0, $stream) . $payload;
+}
+
+
+sub h2_field { $_[0] . pack('C/a', $_[1]) }
+
+
+# One frame: its type, its flags, its stream and its payload.
+
+sub h2_read {
+    my ($c) = @_;
+
+    while (length($c->{in}) < 9
+        || length($c->{in}) < 9 + unpack('N', "\0$c->{in}"))
+    {
+        $c->fill or return;
+    }
+
+    my $length = unpack('N', "\0" . substr($c->{in}, 0, 3, ''));
+    my ($type, $flags, $stream) = unpack('CCN', substr($c->{in}, 0, 6, ''));
+
+    return ($type, $flags, $stream, substr($c->{in}, 0, $length, ''));
+}
+
+
+# What comes until a frame of the type: the texts, and how the stream ends.
+
+sub h2_until {
+    my ($c, $until) = @_;
+
+    my ($data, $ends) = ('', 0);
+
+    while (my ($type, $flags, $stream, $payload) = h2_read($c)) {
+        $ends++ if $stream == 1 && $type <= 1 && $flags & 1;
+        $data .= $payload if $type == 0;
+        return ($payload, $data, $ends) if $type == $until;
+    }
+
+    return ('', $c->{error}, $ends);
+}
+
+
+sub ok_h2_instead {
+    my ($path, $expected) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $c    = EventSession::HTTP->connect($h2);
+    my $ping = h2_frame(6, 0, 'an echo!');
+
+    # no byte of a stream, at first
+
+    $c->send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        . h2_frame(4, 0, pack('nN', 4, 0))
+        . h2_frame(1, 1, "\x82\x86" . h2_field("\x01", 'a')
+            . h2_field("\x04", $path) . h2_field("\x0f\x18", '"a"'), 5));
+
+    my ($head, undef, $ends) = h2_until($c, 1);
+
+    like($head, qr/412/, "$path: a precondition");
+    is($ends, 0, 'its page is to come');
+
+    $c->send($ping);
+    is((h2_until($c, 6))[1], '', 'not yet');
+
+    # an event would go to a feed that goes on
+
+    accepted($nginx, array(entry()), 1, 'something happens');
+
+    $c->send(h2_frame(8, 1, pack('N', 1000)) . $ping);
+
+    my (undef, $data, $end) = h2_until($c, 6);
+
+    is($data, $expected, 'a problem');
+    is($end, 1, 'and the end');
+}
+
+
+my @workers = $nginx->workers;
+
+ok_h2_instead($_, problem(412, 'nothing here has an entity tag or a time of '
+    . 'modification that a precondition could hold for'))
+    for "/session/$sid", '/feed';
+
+is_deeply([ $nginx->workers ], \@workers, 'no worker died');
 
 
 # what is counted, and logged

@@ -30,7 +30,7 @@ ngx_http_eventsession_greet_open(ngx_http_eventsession_subscriber_t *sub)
 
     rc = ngx_http_eventsession_greet(sub);
 
-    if (rc == NGX_ERROR || rc > NGX_OK) {
+    if (rc != NGX_OK) {
         return rc;
     }
 
@@ -58,14 +58,26 @@ ngx_http_eventsession_greet(ngx_http_eventsession_subscriber_t *sub)
     ngx_int_t                       rc;
     uint32_t                        seed;
     evs_place_t                    *place;
+    ngx_http_request_t             *r;
     ngx_http_eventsession_chunk_t  *chunk;
+
+    r = sub->request;
 
     sub->header_sent = 1;
 
-    rc = ngx_http_eventsession_greet_header(sub->request);
+    rc = ngx_http_eventsession_greet_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
+    }
+
+    if (r->filter_finalize) {
+
+        /* a precondition: the client has not taken all of its page yet */
+
+        ngx_http_eventsession_subscriber_leave(sub);
+
+        return NGX_AGAIN;
     }
 
     chunk = NULL;

@@ -21,11 +21,12 @@ ngx_int_t ngx_http_eventsession_greet_header(ngx_http_request_t *r);
 
 /*
  * The header, and behind it the retry, with the place that the client has, if
- * it doesn't know it.  What ngx_http_send_header() returns.
+ * it doesn't know it.  NGX_OK, else what to finalize the request with:
+ * NGX_AGAIN, as a filter's page is there instead, and HTTP itself ends that.
  */
 ngx_int_t ngx_http_eventsession_greet(ngx_http_eventsession_subscriber_t *sub);
 
-/* The same, for a stream that goes on: NGX_DONE, or a failure. */
+/* The same, for a stream that goes on, which is NGX_DONE. */
 ngx_int_t ngx_http_eventsession_greet_open(
     ngx_http_eventsession_subscriber_t *sub);
 

@@ -293,7 +293,7 @@ ngx_http_eventsession_subscriber_finish(
 
         rc = ngx_http_eventsession_greet(sub);
 
-        if (rc == NGX_ERROR || rc > NGX_OK) {
+        if (rc != NGX_OK) {
             return rc;
         }
 
