@@ -2,7 +2,8 @@
 # any buffer, and what answers may be no Redis at all.  Known to fail by: a
 # reply that is cut inside of a length or a CRLF; a member that is larger than
 # the buffer; members behind it that are lost; a worker that dies of, or waits
-# forever for, what is no reply; events that are gone because of it.
+# forever for, what is no reply; events that are gone because of it; a worker
+# that the kernel tells of the same bytes again and again.
 
 use strict;
 use warnings;
@@ -22,6 +23,7 @@ my $n     = 0;
 
 in_pieces();
 larger_than_buffers();
+told_once();
 
 no_redis('HTTP', "HTTP/1.1 400 Bad Request\r\n\r\n",
     qr/a part of an unknown type/);
@@ -34,6 +36,8 @@ no_redis('a string of terabytes', "\$5000000000000\r\n",
 no_redis('a string that is longer than it says', "\$3\r\nabcd\r\n",
     qr/a string without its CRLF/);
 no_redis('arrays without an end', "*1\r\n" x 100, qr/arrays that are too deep/);
+no_redis('an array that ends as nothing does', "*9999\r\n:1\r\n?",
+    qr/a part of an unknown type/);
 no_redis('an error without an end', '-' . 'x' x 100_000,
     qr/a line without an end/);
 no_redis('more replies than commands', ":1\r\n" x 20,
@@ -196,6 +200,27 @@ sub larger_than_buffers {
     $process->end('KILL');
     $nginx->terminate;
     ok_log($nginx, qr/is away/);
+}
+
+
+# Of what the worker waits for: IN and RDHUP of its connection to Redis, once
+# each (ET).  It has been told that it can write, as TCP connects later.
+
+sub told_once {
+    my $tcp   = $t->redis(tcp => 1);
+    my $nginx = $t->nginx(redis => $tcp->tcp_url);
+
+    wait_for { $nginx->get('/ready')->status == 200 };
+
+    my ($pid) = $nginx->workers;
+    my @waits = map { EventSession::Redis::slurp($_) =~ /^tfd:.*$/mg }
+        glob("/proc/$pid/fdinfo/*");
+
+    is(scalar(grep { / events: +80002019 / } @waits), 1, 'told once')
+        || diag(join("\n", @waits));
+
+    $nginx->terminate;
+    ok_log($nginx);
 }
 
 

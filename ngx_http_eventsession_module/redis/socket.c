@@ -151,7 +151,7 @@ evs_redis_socket_write(evs_redis_node_t *node)
     node->err = 0;
 
     if (wev->ready && wev->active) {
-        return ngx_del_event(wev, NGX_WRITE_EVENT, 0);
+        return ngx_del_event(wev, NGX_WRITE_EVENT, NGX_CLEAR_EVENT);
     }
 
     return ngx_handle_write_event(wev, 0);
