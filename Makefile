@@ -158,10 +158,10 @@ run:
 ROOM = ngx_http_eventsession_module
 
 PURE = $(filter-out %/ws_handshake.c,$(wildcard $(ROOM)/event/*.c \
-    $(ROOM)/proto/*.c $(ROOM)/redis/resp_read.c $(ROOM)/store/member.c \
-    $(ROOM)/store/feed_entry.c $(ROOM)/store/record.c \
-    $(ROOM)/store/worker_record.c $(ROOM)/stats/slots.c \
-    $(ROOM)/stats/text.c)) $(wildcard t/unit/ngx_shim.c)
+    $(ROOM)/proto/*.c $(ROOM)/redis/resp_read.c $(ROOM)/redis/resp_room.c \
+    $(ROOM)/store/member.c $(ROOM)/store/feed_entry.c \
+    $(ROOM)/store/record.c $(ROOM)/store/worker_record.c \
+    $(ROOM)/stats/slots.c $(ROOM)/stats/text.c)) $(wildcard t/unit/ngx_shim.c)
 PURE_OBJS = $(PURE:%.c=$(DIR)/unit/%.o)
 PURE_LIBS = -ljansson -lpcre2-8 -lm
 

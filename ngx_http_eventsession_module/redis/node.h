@@ -22,8 +22,6 @@
 #include "stats/stats.h"
 
 
-#define EVS_REDIS_READ_BUFFER   65536
-
 #define EVS_REDIS_GREETING_MAX  7      /* AUTH, SELECT, 4 INFO, CLIENT ID */
 
 #define EVS_REDIS_RUN_ID_LEN    40

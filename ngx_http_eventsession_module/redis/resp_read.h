@@ -37,7 +37,8 @@ typedef struct {
     evs_redis_reply_type_e   type;      /* INTEGER to ERROR */
     ngx_str_t                text;      /* in the reader's buffer; INTEGER: its
                                            digits; NIL, ARRAY: empty */
-    int64_t                  integer;   /* INTEGER; ARRAY: its elements */
+    int64_t                  integer;   /* INTEGER; ARRAY: its elements;
+                                           else 0 */
     ngx_uint_t               nested;    /* is an element */
     ngx_uint_t               ends;      /* is the last part of its reply */
 } evs_resp_part_t;

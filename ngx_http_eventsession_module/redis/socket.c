@@ -11,6 +11,7 @@
 #include "redis/node.h"
 #include "redis/pipeline.h"
 #include "redis/reply.h"
+#include "redis/resp_room.h"
 #include "redis/socket.h"
 
 
@@ -19,7 +20,6 @@
 #define EVS_REDIS_READ_TURN    1048576    /* bytes read in one go */
 
 
-static ngx_int_t evs_redis_socket_room(evs_redis_node_t *node);
 static ngx_connection_t *evs_redis_socket_connection(evs_redis_node_t *node,
     ngx_socket_t s);
 static void evs_redis_socket_options(evs_redis_node_t *node, ngx_socket_t s,
@@ -173,12 +173,13 @@ evs_redis_socket_read(evs_redis_node_t *node)
 
     for (total = 0; total < EVS_REDIS_READ_TURN; total += (size_t) n) {
 
-        if (evs_redis_socket_room(node) != NGX_OK) {
+        size = evs_resp_room(reader, &node->buffer, &node->buffer_size,
+                             &node->log);
+
+        if (size == 0) {
             node->err = NGX_ENOMEM;
             return NGX_ERROR;
         }
-
-        size = (size_t) (node->buffer + node->buffer_size - reader->last);
 
         n = c->recv(c, reader->last, size);
 
@@ -205,57 +206,6 @@ evs_redis_socket_read(evs_redis_node_t *node)
     /* more may lie in the socket, for which no event would come */
 
     ngx_post_event(rev, &ngx_posted_next_events);
-
-    return NGX_OK;
-}
-
-
-/*
- * Room to read into: what is cut off moves to the front, and the buffer grows
- * with a string that is larger than it, until that has been read.
- */
-
-static ngx_int_t
-evs_redis_socket_room(evs_redis_node_t *node)
-{
-    size_t              left, size;
-    u_char             *p;
-    evs_resp_reader_t  *reader;
-
-    reader = &node->reader;
-    left = (size_t) (reader->last - reader->pos);
-    size = node->buffer_size;
-
-    if (node->buffer == NULL || left == 0) {
-        size = EVS_REDIS_READ_BUFFER;
-
-    } else if (left == size) {
-        size *= 2;
-    }
-
-    p = node->buffer;
-
-    if (p == NULL || size != node->buffer_size) {
-        p = ngx_alloc(size, &node->log);
-
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (left != 0 && p != reader->pos) {
-        ngx_memmove(p, reader->pos, left);
-    }
-
-    if (node->buffer != NULL && p != node->buffer) {
-        ngx_free(node->buffer);
-    }
-
-    node->buffer = p;
-    node->buffer_size = size;
-
-    reader->pos = p;
-    reader->last = p + left;
 
     return NGX_OK;
 }

@@ -129,6 +129,10 @@ resp_trace_check(const evs_resp_reader_t *reader, const evs_resp_part_t *part)
     assert(part->nested <= 1 && part->ends <= 1);
     assert(part->ends == (reader->depth == 0));
 
+    if (part->type != EVS_REDIS_INTEGER && part->type != EVS_REDIS_ARRAY) {
+        assert(part->integer == 0);
+    }
+
     if (part->type == EVS_REDIS_INTEGER) {
         (void) snprintf(digits, sizeof(digits), "%lld",
                         (long long) part->integer);

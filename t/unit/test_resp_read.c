@@ -2,9 +2,11 @@
 /*
  * Replies are read as hiredis reads them, however the socket cuts them.  Known
  * to fail: an empty array inside of an array that never ends; a string of 9,
- * 99 or 999 bytes taken for one of 10, 100 or 1,000; a CRLF inside of a string
- * taken for its end; a number at the end of what came that goes on in the next
- * read; -9223372036854775808.
+ * 99 or 999 bytes taken for one of 10, 100 or 1,000; a string of 1,000 bytes
+ * taken for one of 100; a CRLF inside of a string taken for its end; a number
+ * at the end of what came that goes on in the next read;
+ * -9223372036854775808; a buffer that stays as large as its largest string, or
+ * that is made anew with each read of one.
  */
 
 
@@ -16,6 +18,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "redis/resp_room.h"
 #include "resp_trace.h"
 
 
@@ -44,6 +47,17 @@ typedef struct {
 } stream_t;
 
 
+typedef struct {
+    u_char             *buffer;
+    size_t              size;
+    ngx_log_t           log;
+    evs_resp_reader_t   reader;
+} room_t;
+
+
+extern ngx_int_t  ngx_shim_allocs;
+
+
 static void *judge_string(const redisReadTask *task, char *text, size_t len);
 static void *judge_array(const redisReadTask *task, judge_count_t n);
 static void *judge_integer(const redisReadTask *task, long long value);
@@ -60,10 +74,15 @@ static void stream_reply(stream_t *stream, int depth);
 static int64_t stream_number(stream_t *stream);
 static void resp_table(void **state);
 static void resp_lengths(void **state);
+static void resp_digits(void **state);
+static void resp_largest(void **state);
 static void resp_random(void **state);
 static void resp_bad(void **state);
 static void resp_deep(void **state);
 static void resp_line(void **state);
+static void room_read(room_t *room, const char *text, size_t n, size_t at);
+static void room_grows(void **state);
+static void room_full(void **state);
 
 
 static redisReplyObjectFunctions  judge_functions = {
@@ -113,6 +132,7 @@ static const bad_case_t  resp_bad_cases[] = {
     { "$1x\r\n",                        "a number that is none" },
     { "*1\r\n$01\r\na\r\n",             "a number that is none" },
     { "*1\r\n$010\r\n0123456789\r\n",   "a number that is none" },
+    { "*2\r\n$10ab0123456789\r\n",      "a number that is none" },
     { ":9223372036854775808\r\n",       "a number that is too large" },
     { ":-9223372036854775809\r\n",      "a number that is too large" },
     { ":18446744073709551617\r\n",      "a number that is too large" },
@@ -172,6 +192,62 @@ resp_lengths(void **state)
     }
 
     free(stream.data);
+}
+
+
+/* A string of thousands of bytes that has a CRLF at every other place. */
+
+static void
+resp_digits(void **state)
+{
+    size_t    i, len;
+    stream_t  stream;
+
+    (void) state;
+
+    memset(&stream, 0, sizeof(stream_t));
+
+    for (len = 1000; len <= 1003; len++) {
+        stream.len = 0;
+
+        stream_head(&stream, '*', 2);
+        stream_head(&stream, '$', (int64_t) len);
+
+        for (i = 0; i < len; i++) {
+            stream_add(&stream, (i + len) % 2 ? "\r" : "\n", 1);
+        }
+
+        stream_add(&stream, "\r\n:1\r\n", 6);
+
+        same(stream.data, stream.len);
+    }
+
+    free(stream.data);
+}
+
+
+/* As large as may be, and not there yet. */
+
+static void
+resp_largest(void **state)
+{
+    size_t               len;
+    resp_trace_t         trace;
+    const char *const   *head;
+    static const char   *heads[] = {
+        "$536870912\r\n", "*1\r\n$536870912\r\n", "*2147483647\r\n", NULL
+    };
+
+    (void) state;
+
+    memset(&trace, 0, sizeof(resp_trace_t));
+
+    for (head = heads; *head != NULL; head++) {
+        len = strlen(*head);
+        assert_null(resp_feed(&trace, (const u_char *) *head, len, &len, 1));
+    }
+
+    resp_trace_free(&trace);
 }
 
 
@@ -323,6 +399,126 @@ resp_line(void **state)
 
     free(stream.data);
     resp_trace_free(&trace);
+}
+
+
+/* A read of n bytes: those of a text, or a pattern from its at-th on. */
+
+static void
+room_read(room_t *room, const char *text, size_t n, size_t at)
+{
+    size_t   i, free;
+    u_char  *last;
+
+    free = evs_resp_room(&room->reader, &room->buffer, &room->size,
+                         &room->log);
+
+    assert_in_range(n, 0, free);
+    assert_ptr_equal(room->reader.pos, room->buffer);
+    assert_ptr_equal(room->reader.last + free, room->buffer + room->size);
+
+    last = room->reader.last;
+
+    for (i = 0; i < n; i++) {
+        last[i] = (u_char) (text ? text[i] : (char) ((at + i) % 251));
+    }
+
+    room->reader.last += n;
+}
+
+
+/*
+ * A string that is larger than the buffer, behind another reply, in reads of
+ * 4,000 bytes: the buffer doubles, and is small again when all has been read.
+ */
+
+static void
+room_grows(void **state)
+{
+    size_t           n, at;
+    room_t           room;
+    evs_resp_part_t  part;
+
+    (void) state;
+
+    memset(&room, 0, sizeof(room_t));
+    ngx_shim_allocs = 1000;
+
+    room_read(&room, ":1\r\n$4000000\r\n", 14, 0);
+    assert_int_equal(evs_resp_next(&room.reader, &part), NGX_OK);
+
+    for (at = 0; at < 4000000; at += n) {
+        assert_int_equal(evs_resp_next(&room.reader, &part), NGX_AGAIN);
+
+        n = evs_resp_room(&room.reader, &room.buffer, &room.size, &room.log);
+        n = ngx_min(ngx_min(n, 4000), 4000000 - at);
+        assert_true(n != 0);
+
+        room_read(&room, NULL, n, at);
+    }
+
+    assert_int_equal(1000 - ngx_shim_allocs, 7);
+    assert_int_equal(room.size, 64 * EVS_RESP_ROOM);
+
+    room_read(&room, "\r\n", 2, 0);
+    assert_int_equal(evs_resp_next(&room.reader, &part), NGX_OK);
+    assert_int_equal(part.text.len, 4000000);
+
+    for (at = 0; at < 4000000 && part.text.data[at] == at % 251; at++) {
+        /* void */
+    }
+
+    assert_int_equal(at, 4000000);
+
+    for (n = 0; n < 3; n++) {
+        room_read(&room, NULL, 0, 0);
+        assert_int_equal(room.size, EVS_RESP_ROOM);
+    }
+
+    assert_int_equal(1000 - ngx_shim_allocs, 8);
+    ngx_shim_allocs = -1;
+
+    free(room.buffer);
+}
+
+
+/* A part that fills the buffer to its last byte needs none that is larger. */
+
+static void
+room_full(void **state)
+{
+    room_t           room;
+    evs_resp_part_t  part;
+
+    (void) state;
+
+    memset(&room, 0, sizeof(room_t));
+
+    room_read(&room, "$65526\r\n", 8, 0);
+    room_read(&room, NULL, 65526, 0);
+    room_read(&room, "\r", 1, 0);
+    assert_int_equal(evs_resp_next(&room.reader, &part), NGX_AGAIN);
+
+    room_read(&room, "\n", 1, 0);
+    assert_int_equal(evs_resp_next(&room.reader, &part), NGX_OK);
+    assert_true(part.ends);
+    assert_int_equal(room.size, EVS_RESP_ROOM);
+
+    /* without memory it is as it was */
+
+    room_read(&room, "$65527\r\n", 8, 0);
+    room_read(&room, NULL, 65528, 0);
+
+    ngx_shim_allocs = 0;
+    assert_int_equal(evs_resp_room(&room.reader, &room.buffer, &room.size,
+                                   &room.log), 0);
+    ngx_shim_allocs = -1;
+
+    assert_ptr_equal(room.reader.pos, room.buffer);
+    assert_int_equal(room.reader.last - room.reader.pos, EVS_RESP_ROOM);
+    assert_int_equal(room.size, EVS_RESP_ROOM);
+
+    free(room.buffer);
 }
 
 
@@ -559,10 +755,14 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(resp_table),
         cmocka_unit_test(resp_lengths),
+        cmocka_unit_test(resp_digits),
+        cmocka_unit_test(resp_largest),
         cmocka_unit_test(resp_random),
         cmocka_unit_test(resp_bad),
         cmocka_unit_test(resp_deep),
         cmocka_unit_test(resp_line),
+        cmocka_unit_test(room_grows),
+        cmocka_unit_test(room_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
