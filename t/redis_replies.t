@@ -2,7 +2,8 @@
 # any buffer, and what answers may be no Redis at all.  Known to fail by: a
 # reply that is cut inside of a length or a CRLF; a member that is larger than
 # the buffer; members behind it that are lost; a worker that dies of, or waits
-# forever for, what is no reply; events that are gone because of it; a worker
+# forever for, what is no reply; events that are gone because of it, or there
+# twice, since a reply came again whose connection broke in the middle; a worker
 # that the kernel tells of the same bytes again and again.
 
 use strict;
@@ -24,6 +25,7 @@ my $n     = 0;
 in_pieces();
 larger_than_buffers();
 told_once();
+cut_off();
 
 no_redis('HTTP', "HTTP/1.1 400 Bad Request\r\n\r\n",
     qr/a part of an unknown type/);
@@ -55,7 +57,8 @@ sub read_back {
 
 # What listens at a socket: passes bytes on to Redis and back, the replies in
 # pieces of 1 to 7 bytes, the first 3,000 of them; but to the first so many
-# connections it says something else, and nothing more.
+# connections it says something else, and nothing more, or it closes them when
+# they have had so many bytes.
 
 sub between {
     my (%options) = @_;
@@ -66,13 +69,13 @@ sub between {
     use strict; use warnings; use IO::Select; use IO::Socket::UNIX;
     use Time::HiRes qw(sleep);
 
-    my ($path, $redis, $pieces, $wrong, $says) = @ARGV;
+    my ($path, $redis, $pieces, $wrong, $says, $cuts, $cut) = @ARGV;
 
     $SIG{PIPE} = 'IGNORE';
 
     my $listen = IO::Socket::UNIX->new(Local => $path, Listen => 5) or die;
     my $select = IO::Select->new($listen);
-    my (%peer, %client, %wrong);
+    my (%peer, %client, %wrong, %left);
 
     while (1) {
         for my $from ($select->can_read) {
@@ -83,6 +86,7 @@ sub between {
                 ($peer{$client}, $peer{$server}) = ($server, $client);
                 $client{$client} = 1;
                 $wrong{$client}  = $wrong-- > 0;
+                $left{$client}   = $cut if $cuts-- > 0;
                 $select->add($client, $server);
                 next;
             }
@@ -94,6 +98,14 @@ sub between {
                 syswrite($from, $says);
                 $says = '';
                 next;
+            }
+
+            if ($n && defined $left{$to}
+                && ($left{$to} -= $n) <= 0)
+            {
+                substr($bytes, $left{$to}, -$left{$to}, '') if $left{$to};
+                syswrite($to, $bytes);
+                $n = 0;
             }
 
             if ($n) {
@@ -117,7 +129,8 @@ sub between {
     }
 END
         $redis->socket, $options{pieces} // 0, $options{wrong} // 0,
-        $options{says} // '' ], output => "$path.log");
+        $options{says} // '', $options{cuts} // 0, $options{cut} // 0 ],
+        output => "$path.log");
 
     wait_for { -S $path };
 
@@ -200,6 +213,42 @@ sub larger_than_buffers {
     $process->end('KILL');
     $nginx->terminate;
     ok_log($nginx, qr/is away/);
+}
+
+
+# A reply that comes again from its first byte, after some of it was taken: the
+# first page of a session, one behind it, and what is held for a limit.
+
+sub cut_off {
+    my $sid    = uuid();
+    my @names  = map { "name $_ " . 'n' x ($_ % 30) } 1 .. 9000;
+    my $writer = $t->nginx(redis => $redis);
+    my $ws     = $writer->ws("/ws?sessionId=$sid&ack=1");
+
+    $ws->text('[' . join(',', map { event($_ + 1, $names[$_]) }
+        0 .. $#names) . ']');
+    is($ws->message, '{"ack":1,"events":9000}', 'to be cut off');
+    $ws->close;
+    $writer->terminate;
+
+    for my $cut (20_000, 100_001, 300_003) {
+        for my $limit (9000, 7999, 10) {
+            my ($path, $process) = between(cuts => 3, cut => $cut);
+
+            my $nginx = nginx_at($path);
+            my $to    = $limit == 9000 ? '' : "?limit=$limit";
+            my $res   = $nginx->get("/session/$sid$to");
+
+            is_deeply([ map { $_->{name} } read_back($res) ],
+                [ @names[0 .. $limit - 1] ], "cut at $cut, limit $limit");
+            is($res->header('Content-Length') // length($res->body),
+                length($res->body), 'its length');
+
+            $nginx->terminate;
+            $process->end('KILL');
+            ok_log($nginx, qr/is away/);
+        }
+    }
 }
 
 

@@ -377,6 +377,29 @@ is(get($seed)->body, tree(1569972082, 1569972090,
 is($nginx->get("/session/$seed?limit=1")->body, tree(1569972082, 1569972090,
     event(1569972083, 'cart_loaded')), 'by pages, too');
 
+
+# what stands in front of the events has a place in front of them, and may be
+# larger than that, by a byte or by many; an event may be larger than its buffer
+
+for my $digits (30 .. 40, 33_000) {
+    my $from = '"1970-01-01T00:00:01.' . '1' x int($digits / 2) . 'Z"';
+    my $to   = '"1970-01-01T00:00:02.' . '2' x int(($digits + 1) / 2) . 'Z"';
+
+    for my $n (0, 2) {
+        my $sid    = uuid();
+        my @events = map { event($_, "n$_",
+            data => '"' . 'd' x $digits . '"') } 1 .. $n;
+
+        store($nginx, $sid, start($from), @events, end($to));
+
+        my $res = get($sid);
+
+        is($res->body, tree($from, $to, @events),
+            "$digits digits, $n events");
+        is($res->header('Content-Length'), length($res->body), 'its length');
+    }
+}
+
 $sid = uuid();
 $redis->cli('SET', "es:{$sid}", 'text');
 $res = get($sid);
