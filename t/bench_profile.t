@@ -53,17 +53,17 @@ for my $sample (@samples) {
 
     my $text = join("\n", map { "\tffffffff82200809 $_" } @calls) . "\n";
 
-    is_deeply(Bench::Profile::shares($text), { $class => 1 },
+    is_deeply(Bench::Profile::shares_of($text), { $class => 1 },
         "$class: $calls[0]");
     ok($known{$class}, "$class is in the table");
 }
 
 my $text = join("\n", map { "    55e0 $_->[1]\n" } @samples[8, 8, 10, 17]);
 
-is_deeply(Bench::Profile::shares($text),
+is_deeply(Bench::Profile::shares_of($text),
     { nginx => 0.5, room_proto => 0.25, libc => 0.25 }, 'shares');
 
-is(eval { Bench::Profile::shares("\n") }, undef, 'no samples are no shares');
+is(eval { Bench::Profile::shares_of("\n") }, undef, 'no samples are no shares');
 like($@, qr/no samples/, 'and it says so');
 
 done_testing();

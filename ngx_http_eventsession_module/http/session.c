@@ -18,6 +18,11 @@
 #include "store/read.h"
 
 
+/* the front of the tree, around its start and its end */
+#define NGX_HTTP_EVENTSESSION_SESSION   "{\"type\":\"SESSION\",\"start\":"
+#define NGX_HTTP_EVENTSESSION_END       ",\"end\":"
+#define NGX_HTTP_EVENTSESSION_CHILDREN  ",\"children\":["
+
 #define ngx_http_eventsession_session_lit(p, s)                               \
     ngx_cpymem(p, s, sizeof(s) - 1)
 
@@ -179,18 +184,20 @@ ngx_http_eventsession_session_front(ngx_http_eventsession_pages_t *pages)
     end = read->end.len ? read->end : null;
 
     p = ngx_http_eventsession_pages_front(pages, start.len + end.len
-            + sizeof("{\"type\":\"SESSION\",\"start\":,\"end\":,"
-                     "\"children\":[") - 1);
+                                     + sizeof(NGX_HTTP_EVENTSESSION_SESSION
+                                              NGX_HTTP_EVENTSESSION_END
+                                              NGX_HTTP_EVENTSESSION_CHILDREN)
+                                     - 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_http_eventsession_session_lit(p,
-                                        "{\"type\":\"SESSION\",\"start\":");
+    p = ngx_http_eventsession_session_lit(p, NGX_HTTP_EVENTSESSION_SESSION);
     p = ngx_cpymem(p, start.data, start.len);
-    p = ngx_http_eventsession_session_lit(p, ",\"end\":");
+    p = ngx_http_eventsession_session_lit(p, NGX_HTTP_EVENTSESSION_END);
     p = ngx_cpymem(p, end.data, end.len);
-    (void) ngx_http_eventsession_session_lit(p, ",\"children\":[");
+    (void) ngx_http_eventsession_session_lit(p,
+                                             NGX_HTTP_EVENTSESSION_CHILDREN);
 
     return NGX_OK;
 }

@@ -6,9 +6,9 @@ package Bench::Profile;
 #     …
 #     $profile->stop;                  # dies with what perf said if it failed
 #
-#     my $shares = Bench::Profile::shares($text);    # of `perf script`
-#
 #     my $shares = $profile->shares;   # { class => share of all, 0 to 1 }
+#     my $shares = Bench::Profile::shares_of($text);    # of `perf script`
+#
 #     Bench::Profile::classes();       # [ class, what it is ], in order
 #
 # The kernel's work is told by the call it was done for, the module's by its
@@ -43,24 +43,20 @@ my @classes = (
 # the first that a sample's calls have, from the inside out
 
 my @kernel = (
-    [ qr/^exit_to_user_mode/,                 'switch' ],
-    [ qr/^(?:do_)?epoll_|^__x64_sys_epoll/,   'epoll' ],
-    [ qr/^do_epoll_wait/,                     'epoll' ],
-    [ qr/^unix_(?:stream|dgram)_send/,        'redis_send' ],
-    [ qr/^unix_(?:stream|dgram)_re/,          'redis_read' ],
-    [ qr/^sock_def_readable/,                 'client_wake' ],
-    [ qr/^tcp_sendmsg/,                       'client_send' ],
-    [ qr/^tcp_recvmsg/,                       'client_read' ],
-    [ qr/^(?:__x64_)?sys_recv|^__sys_recv/,   'client_read' ],
-    [ qr/^__x64_sys_recv/,                    'client_read' ],
-    [ qr/^__x64_sys_send|^__sys_send/,        'client_send' ],
+    [ qr/^exit_to_user_mode/,                          'switch' ],
+    [ qr/^(?:do_)?epoll_|^__x64_sys_epoll/,            'epoll' ],
+    [ qr/^unix_stream_send/,                           'redis_send' ],
+    [ qr/^unix_stream_re/,                             'redis_read' ],
+    [ qr/^sock_def_readable/,                          'client_wake' ],
+    [ qr/^tcp_sendmsg|^(?:__x64_sys|__sys)_send/,      'client_send' ],
+    [ qr/^tcp_recvmsg|^(?:__x64_sys|__sys)_recv/,      'client_read' ],
 );
 
 my @rooms = (
     [ qr/^evs_(?:ws|utf8|sse)/,                                  'proto' ],
-    [ qr/^evs_(?:scan|json|lex|number|time|sid|entry|fields|email|filter)/,
+    [ qr/^evs_(?:scan|json|lex|number|time|sid|fields|email|filter|schema)/,
                                                                  'event' ],
-    [ qr/^evs_(?:redis|resp|url)/,                               'redis' ],
+    [ qr/^evs_(?:redis|resp)/,                                   'redis' ],
     [ qr/^evs_stats/,                                            'stats' ],
     [ qr/^evs_/,                                                 'store' ],
     [ qr/^ngx_http_eventsession/,                                'http' ],
@@ -101,17 +97,14 @@ sub stop {
 
 
 sub shares {
-    my ($from) = @_;
+    my ($self) = @_;
 
-    return shares_of(\$from) if !ref($from);
-
-    open(my $pipe, '-|', 'perf', 'script', '-i', $from->{data},
+    open(my $pipe, '-|', 'perf', 'script', '-i', $self->{data},
         '-F', 'ip,sym,dso') or die "perf: $!\n";
 
     local $/;
-    my $text = <$pipe>;
 
-    return shares_of(\$text);
+    return shares_of(<$pipe> // '');
 }
 
 
@@ -120,7 +113,7 @@ sub shares_of {
 
     my (%count, $all);
 
-    for my $sample (split(/\n\s*\n/, $$text)) {
+    for my $sample (split(/\n\s*\n/, $text)) {
         my @calls = map { /^\s*[0-9a-f]+ (.+?)(?:\+0x\w+)? \((.*)\)$/
             ? [ $1, $2 ] : () } split(/\n/, $sample);
 
